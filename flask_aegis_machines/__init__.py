@@ -1,0 +1,31 @@
+"""A Flask blueprint that binds a machine to a user's account: one owner per machine code, for ever."""
+
+from .blueprint import create_blueprint
+from .errors import (
+    AegisMachinesError,
+    ConfigurationError,
+    MachineCodeTaken,
+    StoreFailure,
+    Unauthorized,
+    UserNotFound,
+)
+from .identity import bearer, jwt_identity, login_identity
+from .records import Machine, User
+from .stores import MachineStore, UserStore
+
+__all__ = [
+    "AegisMachinesError",
+    "ConfigurationError",
+    "Machine",
+    "MachineCodeTaken",
+    "MachineStore",
+    "StoreFailure",
+    "Unauthorized",
+    "User",
+    "UserNotFound",
+    "UserStore",
+    "bearer",
+    "create_blueprint",
+    "jwt_identity",
+    "login_identity",
+]

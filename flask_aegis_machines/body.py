@@ -1,0 +1,63 @@
+"""Reads the body of the current request, without the host's error pages and without a copy left behind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from flask import request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from .errors import InvalidRequest, PayloadTooLarge, UnsupportedContentType
+
+__all__ = ["MAX_BYTES", "json_object"]
+
+#: The longest body that is read, in bytes.
+MAX_BYTES = 16 * 1024
+
+
+def json_object() -> dict[str, Any]:
+    """Read the JSON object that the current request carries.
+
+    Returns:
+        The parsed object.
+
+    Raises:
+        UnsupportedContentType: The Content-Type is not ``application/json``.
+        PayloadTooLarge: The body is over 16 KiB, or over what the host allows.
+        InvalidRequest: The body broke off, or is not UTF-8, not JSON, nested too deeply or not an object.
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedContentType
+    try:
+        # The standard parser, not the host's: a host's provider may turn strings into dates or decimals.
+        document = json.loads(_read().decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise InvalidRequest({"body": ["must be a JSON object in UTF-8"]})
+    return document
+
+
+def _read() -> bytes:
+    """Read the body from the stream, so that no copy of it waits in the request for an error reporter."""
+    if (request.content_length or 0) > MAX_BYTES:
+        raise PayloadTooLarge
+    body = b""
+    try:
+        # A chunked body has no length: never read more than one byte too many.
+        while len(body) <= MAX_BYTES and (part := request.stream.read(MAX_BYTES + 1 - len(body))):
+            body += part
+        # Empty also where a hook of the host has read the body before us; then the request has kept it.
+        body = body or request.get_data()
+    except RequestEntityTooLarge:
+        raise PayloadTooLarge from None
+    except (BadRequest, OSError):
+        raise InvalidRequest({"body": ["broke off before its end"]}) from None
+    if len(body) > MAX_BYTES:
+        raise PayloadTooLarge
+    return body
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

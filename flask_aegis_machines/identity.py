@@ -1,0 +1,118 @@
+"""Who is calling: ready values for ``authenticate``, each importing its library only when called for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TypeAlias
+
+from flask import current_app, request
+
+from .errors import ConfigurationError, Unauthorized, UserNotFound
+
+__all__ = ["Authenticate", "bearer", "jwt_identity", "login_identity"]
+
+#: Returns the identity of the current request's caller, or ``None`` for nobody.
+Authenticate: TypeAlias = Callable[[], object | None]
+
+
+def jwt_identity() -> object:
+    """Identify the caller by a Flask-JWT-Extended access token in the ``Authorization`` header.
+
+    The host's key, algorithm, identity claim, blocklist and user look-up apply. Tokens in cookies, in the
+    query string or in the body are not looked at, whatever ``JWT_TOKEN_LOCATION`` says.
+
+    Returns:
+        The value of the token's identity claim.
+
+    Raises:
+        Unauthorized: The token is missing, malformed, expired, revoked or a refresh token.
+        UserNotFound: The host's user look-up found nobody.
+        ConfigurationError: The app has no ``JWTManager``, or one that reads another header.
+    """
+    from flask_jwt_extended import get_jwt_identity, verify_jwt_in_request
+    from flask_jwt_extended.exceptions import JWTExtendedException, UserLookupError
+    from jwt.exceptions import InvalidTokenError
+
+    if "flask-jwt-extended" not in current_app.extensions:
+        raise ConfigurationError(
+            "This app has no JWTManager: call flask_jwt_extended.JWTManager(app), "
+            "or pass authenticate=… to create_blueprint() for another kind of token."
+        )
+    header, scheme = (current_app.config.get(f"JWT_HEADER_{part}") for part in ("NAME", "TYPE"))
+    if (header, scheme) != ("Authorization", "Bearer"):
+        raise ConfigurationError(
+            "The API document fixes 'Authorization: Bearer <token>', but JWT_HEADER_NAME or JWT_HEADER_TYPE "
+            "say otherwise: pass authenticate=bearer(verify) to create_blueprint()."
+        )
+    try:
+        verify_jwt_in_request(locations=["headers"])
+    except UserLookupError:
+        raise UserNotFound from None
+    except (JWTExtendedException, InvalidTokenError):
+        raise Unauthorized from None
+    return get_jwt_identity()
+
+
+def login_identity() -> object | None:
+    """Identify the caller as Flask-Login does, or Flask-Security, which builds on it.
+
+    Returns:
+        ``current_user.get_id()``, or ``None`` where nobody is signed in.
+
+    Raises:
+        ConfigurationError: The app has no ``LoginManager``.
+    """
+    from flask_login import current_user
+
+    if not hasattr(current_app, "login_manager"):
+        raise ConfigurationError(
+            "This app has no LoginManager: call flask_login.LoginManager(app), "
+            "or pass another authenticate=… to create_blueprint()."
+        )
+    identity: object | None = current_user.get_id() if current_user.is_authenticated else None
+    return identity
+
+
+def bearer(verify: Callable[[str], object | None]) -> Authenticate:
+    """Make an ``authenticate`` for any token sent as ``Authorization: Bearer <token>``.
+
+    Args:
+        verify: Gets the token and returns the identity that it stands for, or ``None``.
+
+    Returns:
+        A callable for ``create_blueprint(authenticate=…)``. It returns what ``verify`` returns, and raises
+        ``Unauthorized`` where the header is missing or malformed.
+
+    Raises:
+        Nothing. What ``verify`` raises at a request passes through, but for ``Unauthorized``.
+    """
+
+    def authenticate() -> object | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token or " " in token:
+            raise Unauthorized
+        return verify(token)
+
+    return authenticate
+
+
+def check_installed(authenticate: Authenticate) -> None:
+    """Check that the library behind a ready ``authenticate`` is there.
+
+    Args:
+        authenticate: What the host passed to ``create_blueprint()``.
+
+    Raises:
+        ConfigurationError: It is one of ours and its library is not installed.
+    """
+    for ready, module, package in (
+        (jwt_identity, "flask_jwt_extended", "Flask-JWT-Extended"),
+        (login_identity, "flask_login", "Flask-Login"),
+    ):
+        if authenticate is ready and find_spec(module) is None:
+            raise ConfigurationError(
+                f"{ready.__name__} needs {package}: install it, or pass another authenticate=… "
+                "to create_blueprint()."
+            )

@@ -1,0 +1,65 @@
+"""What passes between the blueprint and the stores. A repr shows no identifier of a person or a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+
+__all__ = ["MACHINE_FIELDS", "Machine", "User"]
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the host, as far as binding a machine needs one.
+
+    Args:
+        key: What goes into the machine's ``user_id`` column: an integer, a string, a UUID.
+        aegisspeed_id: The user's AegisSpeed ID, 9 characters.
+        id_number: The user's ID number in clear; it leaves the process redacted only.
+    """
+
+    key: object
+    aegisspeed_id: str = field(repr=False)
+    id_number: str = field(repr=False)
+
+
+@dataclass(frozen=True, repr=False)
+class Machine:
+    """A machine: its code and the ten facts that the API document lists.
+
+    Args:
+        machine_code: 32 printable ASCII characters without spaces; compared exactly.
+        windows_uuid: Windows system UUID.
+        windows_product_id: Windows product ID.
+        machine_os_name: Name of the operating system.
+        machine_os_version: Version of the operating system.
+        machine_architecture: Architecture, such as ``x64``.
+        machine_architecture_type: Type of architecture, such as ``AMD64``.
+        machine_platform: Platform, such as ``Win32``.
+        machine_cpu: Model of the processor.
+        machine_motherboard: Model of the motherboard.
+        machine_mac_address: MAC address.
+        registered_at: When the machine was bound, in UTC; ``None`` until a store has bound it.
+
+    The ten facts are 1 to 255 characters each. They are never unique and decide nothing.
+    """
+
+    machine_code: str
+    windows_uuid: str
+    windows_product_id: str
+    machine_os_name: str
+    machine_os_version: str
+    machine_architecture: str
+    machine_architecture_type: str
+    machine_platform: str
+    machine_cpu: str
+    machine_motherboard: str
+    machine_mac_address: str
+    registered_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return "<Machine, values withheld>"
+
+
+#: The names of the fields that a client sends of a machine, in the order of the API document.
+MACHINE_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Machine) if f.name != "registered_at")

@@ -1,0 +1,68 @@
+"""Stores that keep everything in memory, for tests and demos of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timezone
+from threading import Lock
+
+from flask_aegis_machines.errors import MachineCodeTaken
+from flask_aegis_machines.records import Machine, User
+
+from . import MachineStore, UserStore
+
+__all__ = ["MemoryMachineStore", "MemoryUserStore"]
+
+
+class MemoryUserStore(UserStore):
+    """Users by their key.
+
+    Args:
+        users: The users to begin with.
+    """
+
+    def __init__(self, users: Iterable[User] = ()) -> None:
+        self._users = {str(user.key): user for user in users}
+
+    def add(self, user: User) -> None:
+        """Add a user, or replace the one with the same key.
+
+        Args:
+            user: The user; the identity that finds it is ``str(user.key)``.
+
+        Raises:
+            Nothing.
+        """
+        self._users[str(user.key)] = user
+
+    def get(self, identity: str) -> User | None:
+        return self._users.get(identity)
+
+
+class MemoryMachineStore(MachineStore):
+    """Machines by their code, safe across threads and gone with the process."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._bound: dict[str, tuple[Machine, object]] = {}
+
+    def bind(self, machine: Machine, user: User) -> None:
+        with self._lock:
+            if (taken := self._bound.get(machine.machine_code)) is not None:
+                raise MachineCodeTaken(by_same_user=taken[1] == user.key)
+            registered = replace(machine, registered_at=datetime.now(timezone.utc))
+            self._bound[machine.machine_code] = (registered, user.key)
+
+    def is_available(self, machine_code: str) -> bool:
+        with self._lock:
+            return machine_code not in self._bound
+
+    def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
+        with self._lock:
+            owned = [machine for machine, key in self._bound.values() if key == user.key]
+        codes = [machine.machine_code for machine in owned]
+        if after is not None and after not in codes:
+            return []
+        first = 0 if after is None else codes.index(after) + 1
+        return owned[first : first + limit]

@@ -1,0 +1,160 @@
+"""Where statements run: in a short transaction of our own, or joined to one of the host's."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from sqlalchemy import inspect
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Mapper, Session
+
+from flask_aegis_machines.errors import ConfigurationError, Refusal, StoreFailure
+
+from .failures import Failure, classify, describe
+
+__all__ = ["Begin", "SessionFactory", "Transactions", "mapper_of"]
+
+T = TypeVar("T")
+SessionFactory: TypeAlias = Callable[[], Session]
+Begin: TypeAlias = Callable[[], AbstractContextManager[Connection]]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+
+class Transactions:
+    """The transactions of one store.
+
+    Args:
+        session: Returns a session of the host's, which says what engine the model is on.
+        model: The host's model.
+        transaction: ``"own"``: every piece of work has its own connection and its own transaction.
+            ``"host"``: work joins the transaction of the host's session, and the host commits it.
+        deadline: Seconds up to which work is repeated after a failure that may pass.
+
+    Raises:
+        ConfigurationError: ``session`` is no callable, or ``transaction`` neither of the two.
+    """
+
+    def __init__(
+        self, session: SessionFactory, model: type, transaction: Literal["own", "host"], deadline: float
+    ) -> None:
+        if not callable(session):
+            raise ConfigurationError(
+                "session must be a callable that returns a Session: db.session of Flask-SQLAlchemy, "
+                "a sessionmaker, or a lambda that returns the host's session."
+            )
+        if transaction not in ("own", "host"):
+            raise ConfigurationError('transaction must be "own" or "host".')
+        self._session = session
+        self._mapper: Mapper[Any] = mapper_of(model)
+        self._of_host = transaction == "host"
+        self._deadline = deadline
+
+    def run(self, work: Callable[[Begin], T]) -> T:
+        """Run a piece of work, again after failures that may pass.
+
+        Work that joins a transaction of the host's runs once: what failed there cannot be repeated.
+
+        Args:
+            work: Gets a callable that begins a transaction, as often as it likes, one after the other.
+
+        Returns:
+            What ``work`` returns.
+
+        Raises:
+            Refusal: ``work`` raised it.
+            StoreFailure: ``work`` failed for good; the text says how, without values.
+        """
+        if self._of_host:
+            session = self._session()
+            session.flush()  # the host's rows and the host's errors, before anything of ours
+            bind: Engine | Connection = session.connection({"mapper": self._mapper})
+        else:
+            bind = self._session().get_bind(self._mapper)
+        if isinstance(bind, Connection):  # else of a test suite that rolls everything back
+            return _repeat(work, partial(_joined, bind), deadline=None)
+        return _repeat(work, partial(_own, bind), deadline=time.monotonic() + self._deadline)
+
+
+def mapper_of(model: type) -> Mapper[Any]:
+    """Return the mapper of a host's model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Its mapper.
+
+    Raises:
+        ConfigurationError: ``model`` is not mapped.
+    """
+    mapper: object = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper):
+        raise ConfigurationError(f"{model!r} must be a mapped class, such as a subclass of db.Model.")
+    return mapper
+
+
+@contextmanager
+def _own(engine: Engine) -> Iterator[Connection]:
+    connection = engine.connect()
+    transaction = None
+    try:
+        # The one statement is its own transaction on the server, so nothing can come between it and its
+        # COMMIT, and Galera retries it by itself. The COMMIT after it is for engines that begin all the same.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        transaction = connection.begin()
+        yield connection
+        transaction.commit()
+    except BaseException as error:
+        try:
+            if not isinstance(error, Exception) or classify(error) is Failure.OUTAGE:
+                connection.invalidate()
+            elif transaction is not None:
+                transaction.rollback()
+        except Exception:
+            with suppress(Exception):
+                connection.invalidate()
+        raise
+    finally:
+        # After a failed COMMIT only the rollback above and this together free the connection.
+        with suppress(Exception):
+            connection.close()
+
+
+@contextmanager
+def _joined(connection: Connection) -> Iterator[Connection]:
+    # SQLite undoes a failed statement by itself, and its driver would commit at the release of a savepoint
+    # that comes first in a transaction.
+    alone = connection.dialect.name == "sqlite"
+    with nullcontext() if alone else connection.begin_nested():
+        yield connection
+
+
+def _repeat(work: Callable[[Begin], T], begin: Begin, deadline: float | None) -> T:
+    pause = _FIRST_PAUSE
+    failures: list[Failure] = []
+    while True:
+        try:
+            return work(begin)
+        except Refusal:
+            raise
+        except Exception as error:
+            failures.append(classify(error))
+            text = describe(error)
+        # Out of the handler, so that no traceback leads to the driver's error and the values that it quotes.
+        latest = failures[-1]
+        if (
+            deadline is None
+            or latest is Failure.PERMANENT
+            or failures.count(Failure.ONCE) > 1
+            or (len(failures) > 1 and time.monotonic() >= deadline)
+        ):
+            unknown = ", outcome unknown" if Failure.OUTAGE in failures else ""
+            raise StoreFailure(f"gave up after {len(failures)} tries{unknown}: {text}")
+        time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
+        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,95 @@
+"""The user store on a host's own model."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import Column, bindparam, select
+from sqlalchemy.exc import DataError, StatementError
+
+from flask_aegis_machines.errors import ConfigurationError
+from flask_aegis_machines.records import User
+from flask_aegis_machines.stores import UserStore
+
+from .transactions import Begin, SessionFactory, Transactions, mapper_of
+
+__all__ = ["SQLAlchemyUserStore"]
+
+_BIGGEST_INTEGER = 2**63 - 1
+
+
+class SQLAlchemyUserStore(UserStore):
+    """Users in a table of the host's, which is only read.
+
+    Args:
+        session: Zero-argument callable that returns a ``Session``, as for ``SQLAlchemyMachineStore``.
+        model: The host's model: of its users, or of accounts beside them (``AccountMixin``).
+        identity: Attribute of the model that a token's identity is looked up in.
+        aegisspeed_id: Attribute that holds the AegisSpeed ID.
+        id_number: Attribute that holds the ID number in clear; no value counts as an empty one.
+        key: Attribute that goes into the machine's ``user_id``; ``identity``, unless given.
+        transaction: ``"own"``, or ``"host"`` to read in the transaction of the host's session.
+        deadline: Seconds up to which a look-up is repeated after a failure that may pass.
+
+    Raises:
+        ConfigurationError: An argument is not what it must be; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        session: SessionFactory,
+        model: type,
+        *,
+        identity: str,
+        aegisspeed_id: str,
+        id_number: str,
+        key: str | None = None,
+        transaction: Literal["own", "host"] = "own",
+        deadline: float = 4.0,
+    ) -> None:
+        self._transactions = Transactions(session, model, transaction, deadline)
+        columns = mapper_of(model).columns
+        attributes = (key or identity, aegisspeed_id, id_number, identity)
+        if missing := [name for name in attributes if name not in columns]:
+            raise ConfigurationError(f"{model.__name__} has no column attribute {', '.join(missing)}.")
+        self._identity: Column[Any] = columns[identity]
+        wanted = self._identity == bindparam("identity")
+        self._find = select(*(columns[name] for name in attributes)).where(wanted)
+
+    def get(self, identity: str) -> User | None:
+        wanted = _convert(identity, self._identity)
+
+        def work(begin: Begin) -> User | None:
+            try:
+                with begin() as connection:
+                    rows = connection.execute(self._find, {"identity": wanted}).all()
+            except DataError:
+                return None  # the one value of the statement is the identity
+            except StatementError as error:
+                if isinstance(error.orig, (TypeError, ValueError)):
+                    return None
+                raise
+            # MySQL's default collations fold case: text counts only where it is the same.
+            for key, aegisspeed_id, id_number, found in rows:
+                if not isinstance(found, str) or found == wanted:
+                    return User(key, aegisspeed_id, id_number or "")
+            return None
+
+        return None if wanted is None else self._transactions.run(work)
+
+
+def _convert(identity: str, column: Column[Any]) -> object | None:
+    """Return the identity in the type of its column, or ``None`` where it cannot be of that type."""
+    try:
+        kind = column.type.python_type
+    except NotImplementedError:  # a type of the host's own, which converts by itself
+        kind = str
+    try:
+        identity.encode()  # refuses lone surrogates, on which every driver chokes
+        value: object = kind(identity)
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+    if isinstance(value, int):
+        # int() also reads " 7", "+7", "0_7" and the digits of other scripts, and knows no bounds.
+        return value if str(value) == identity and abs(value) <= _BIGGEST_INTEGER else None
+    return None if "\0" in identity else value
