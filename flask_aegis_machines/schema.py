@@ -24,8 +24,9 @@ _HASHES_OF_NOTHING = frozenset(
 )
 
 
-def _identifies_a_machine(field: str, value: str, error: Callable[[str, str], None]) -> None:
-    if len(set(value)) == 1 or value.lower() in _HASHES_OF_NOTHING:
+def _identifies_a_machine(field: str, value: object, error: Callable[[str, str], None]) -> None:
+    # Cerberus calls this for null, too.
+    if isinstance(value, str) and (len(set(value)) == 1 or value.lower() in _HASHES_OF_NOTHING):
         error(field, "does not identify a machine")
 
 

@@ -82,7 +82,9 @@ def _convert(identity: str, column: Column[Any]) -> object | None:
     """Return the identity in the type of its column, or ``None`` where it cannot be of that type."""
     try:
         kind = column.type.python_type
-    except NotImplementedError:  # a type of the host's own, which converts by itself
+    except NotImplementedError:
+        kind = object
+    if kind is object:  # a type of the host's own, which converts by itself
         kind = str
     try:
         identity.encode()  # refuses lone surrogates, on which every driver chokes

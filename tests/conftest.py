@@ -1,0 +1,83 @@
+"""A host to mount the blueprint in, made afresh for each test, with stores in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_jwt_extended import JWTManager, create_access_token
+from werkzeug.test import TestResponse
+
+from flask_aegis_machines import User, create_blueprint
+from flask_aegis_machines.blueprint import REGISTER_PATH
+from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+
+pytest.register_assert_rewrite("flask_aegis_machines.testing")
+
+FIRST = User(1, "ASD000001", "110101199003071234")
+SECOND = User(2, "ASD000002", "220202199104082345")
+
+
+@pytest.fixture
+def users() -> MemoryUserStore:
+    """Two users, of whom nobody has a machine."""
+    return MemoryUserStore([FIRST, SECOND])
+
+
+@pytest.fixture
+def machines() -> MemoryMachineStore:
+    """No machines."""
+    return MemoryMachineStore()
+
+
+@pytest.fixture
+def app(users: MemoryUserStore, machines: MemoryMachineStore) -> Flask:
+    """A host with tokens of Flask-JWT-Extended, as most hosts have them."""
+    app = Flask(__name__)
+    app.config["JWT_SECRET_KEY"] = "a secret of the tests, of more than 32 bytes"
+    JWTManager(app)
+    app.register_blueprint(create_blueprint(users=users, machines=machines))
+    return app
+
+
+@pytest.fixture
+def token(app: Flask) -> str:
+    """An access token of the first user."""
+    with app.app_context():
+        return create_access_token(identity="1")
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """The request example of the API document."""
+    return {
+        "user_AegisSpeed_id": "ASD000001",
+        "machine_code": "abcd1234efgh5678ijkl9012mnop3456",
+        "windows_uuid": "12345678-1234-1234-1234-123456789012",
+        "windows_product_id": "12345-12345-12345-12345-12345",
+        "machine_os_name": "Microsoft Windows 11",
+        "machine_os_version": "10.0.22631",
+        "machine_architecture": "x64",
+        "machine_architecture_type": "AMD64",
+        "machine_platform": "Win32",
+        "machine_cpu": "12th Gen Intel(R) Core(TM) i7-12700K",
+        "machine_motherboard": "ASUS PRIME Z690-A",
+        "machine_mac_address": "00:11:22:33:44:55",
+    }
+
+
+@pytest.fixture
+def register(client: FlaskClient, token: str, document: dict[str, Any]) -> Callable[..., TestResponse]:
+    """Register the example as the first user; keyword arguments change fields, ``headers`` or the body."""
+
+    def post(*, headers: dict[str, str] | None = None, **changes: Any) -> TestResponse:
+        how = {name: changes.pop(name) for name in ("data", "content_type", "json") if name in changes}
+        if not how:
+            how = {"json": {**document, **changes}}
+        sent = {"Authorization": f"Bearer {token}"} if headers is None else headers
+        return client.post(REGISTER_PATH, headers=sent, **how)
+
+    return post

@@ -1,0 +1,32 @@
+"""Models of a host without Flask-SQLAlchemy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, ForeignKey, Integer
+from sqlalchemy.orm import declarative_base
+
+from flask_aegis_machines import User
+from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
+
+Base: Any = declarative_base()
+
+
+class Account(AccountMixin, Base):
+    """A user of the host's."""
+
+    __tablename__ = "account"
+    id = Column(Integer, primary_key=True, autoincrement=False)
+
+
+class Machine(MachineMixin, Base):
+    """A machine of a user's."""
+
+    __tablename__ = "machine"
+    id = Column(Integer, primary_key=True)
+    user_id = Column(ForeignKey("account.id"), nullable=False, index=True)
+
+
+FIRST = User(1, "ASD000001", "110101199003071234")
+SECOND = User(2, "ASD000002", "220202199104082345")

@@ -1,0 +1,111 @@
+"""What a failure of a database means, by the errors that drivers really raise."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import psycopg
+import psycopg2
+import psycopg2.errors
+import pymysql
+import pytest
+from sqlalchemy import exc
+
+from flask_aegis_machines.stores.sqlalchemy.failures import Failure, classify, describe
+
+
+def wrap(
+    driver: Exception, kind: type[exc.DBAPIError] = exc.OperationalError, *, lost: bool = False
+) -> Exception:
+    """Return the error as SQLAlchemy passes it on, values of the statement and all."""
+    return kind("INSERT INTO machine", {"cpu": "secret"}, driver, connection_invalidated=lost)
+
+
+class Psycopg2State(psycopg2.OperationalError):
+    """An error of psycopg2's with a code, which only a server can make."""
+
+    pgcode = "57P01"
+
+
+MYSQL = pymysql.err.OperationalError
+PERMANENT, ONCE, CONTENTION, OUTAGE = Failure
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (wrap(MYSQL(1213, "Deadlock found")), CONTENTION),
+        (wrap(MYSQL(1205, "Lock wait timeout")), CONTENTION),
+        *(
+            (wrap(MYSQL(code, "gone")), OUTAGE)
+            for code in (1047, 1180, 1290, 1836, 2002, 2003, 2006, 2013, 2055)
+        ),
+        (wrap(MYSQL(1317, "interrupted")), ONCE),
+        (wrap(pymysql.err.IntegrityError(1062, "Duplicate entry 'secret'"), exc.IntegrityError), ONCE),
+        *((wrap(MYSQL(code, "wrong")), PERMANENT) for code in (1045, 1049, 1267, 4025)),
+        (wrap(pymysql.err.IntegrityError(1452, "foreign key"), exc.IntegrityError), PERMANENT),
+        (wrap(pymysql.err.InterfaceError(0, ""), exc.InterfaceError), OUTAGE),
+        (MYSQL(2013, "Lost connection"), OUTAGE),
+        (wrap(psycopg.errors.SerializationFailure()), CONTENTION),
+        (wrap(psycopg.errors.DeadlockDetected()), CONTENTION),
+        (wrap(psycopg.errors.LockNotAvailable()), CONTENTION),
+        (wrap(psycopg.errors.InFailedSqlTransaction(), exc.InternalError), CONTENTION),
+        (wrap(psycopg.errors.QueryCanceled()), ONCE),
+        (wrap(psycopg.errors.UniqueViolation(), exc.IntegrityError), ONCE),
+        (wrap(psycopg.errors.AdminShutdown()), OUTAGE),
+        (wrap(psycopg.errors.TooManyConnections()), OUTAGE),
+        (wrap(psycopg.errors.ReadOnlySqlTransaction(), exc.InternalError), OUTAGE),
+        (wrap(psycopg.errors.ConnectionFailure()), OUTAGE),
+        (wrap(psycopg.OperationalError("connection refused")), OUTAGE),
+        (wrap(psycopg.InterfaceError("connection closed"), exc.InterfaceError), OUTAGE),
+        (wrap(psycopg.errors.NotNullViolation(), exc.IntegrityError), PERMANENT),
+        (wrap(psycopg.errors.UndefinedTable(), exc.ProgrammingError), PERMANENT),
+        (wrap(psycopg.DataError("NUL"), exc.DataError), PERMANENT),
+        (wrap(psycopg2.OperationalError("server closed the connection")), OUTAGE),
+        (wrap(Psycopg2State()), OUTAGE),
+        (wrap(sqlite3.OperationalError("database is locked")), CONTENTION),
+        (wrap(sqlite3.OperationalError("database table is locked: machine")), CONTENTION),
+        (wrap(sqlite3.OperationalError("no such table: machine")), PERMANENT),
+        (wrap(sqlite3.IntegrityError("UNIQUE constraint failed"), exc.IntegrityError), PERMANENT),
+        (wrap(RuntimeError("of an unknown driver"), lost=True), OUTAGE),
+        (exc.TimeoutError("QueuePool limit"), CONTENTION),
+        (exc.ArgumentError("ours"), PERMANENT),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), PERMANENT),
+        (KeyboardInterrupt(), PERMANENT),
+    ],
+    ids=str,
+)
+def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, expected: Failure) -> None:
+    """Contention is tried again, an outage on another connection, and what is wrong for good is not."""
+    assert classify(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            wrap(pymysql.err.IntegrityError(1062, "Duplicate entry 'secret'"), exc.IntegrityError),
+            "sqlalchemy.exc.IntegrityError from pymysql.err.IntegrityError, code 1062",
+        ),
+        (
+            wrap(psycopg.errors.UndefinedTable("LINE 1: … VALUES ('secret')"), exc.ProgrammingError),
+            "sqlalchemy.exc.ProgrammingError from psycopg.errors.UndefinedTable, code 42P01",
+        ),
+        (
+            wrap(sqlite3.OperationalError("no such table: machine")),
+            "sqlalchemy.exc.OperationalError from sqlite3.OperationalError, no such table: machine",
+        ),
+        (ValueError("secret"), "builtins.ValueError"),
+    ],
+    ids=["MySQL", "PostgreSQL", "SQLite", "others"],
+)
+def test_a_failure_is_told_without_values(error: Exception, told: str) -> None:
+    """The classes and the code are told; a text that may quote a statement's values is not."""
+    assert describe(error) == told
+
+
+def test_the_line_that_raised_is_told() -> None:
+    """With no traceback to the driver, one line of it helps those who look for the cause."""
+    with pytest.raises(ValueError, match="secret") as raised:
+        raise ValueError("secret")
+    assert describe(raised.value).startswith("builtins.ValueError, at test_failures.py:")

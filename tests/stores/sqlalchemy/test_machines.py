@@ -1,0 +1,362 @@
+"""The machine store on a host's own model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Integer, String, UniqueConstraint, event, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, declarative_base, sessionmaker
+
+from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
+from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
+from flask_aegis_machines.testing import MachineStoreContract, make_machine
+
+from .models import FIRST, SECOND, Machine
+
+CODE = make_machine().machine_code
+
+
+class TestSQLAlchemyMachineStore(MachineStoreContract):
+    """Machines in a table."""
+
+    @pytest.fixture
+    def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
+        return SQLAlchemyMachineStore(sessions, Machine)
+
+    @pytest.fixture
+    def reopened(self, engine: Engine) -> Iterator[SQLAlchemyMachineStore]:
+        """A store on connections of its own, which sees what was committed and nothing else."""
+        from sqlalchemy import create_engine
+
+        other = create_engine(engine.url)
+        yield SQLAlchemyMachineStore(sessionmaker(other), Machine)
+        other.dispose()
+
+    @pytest.fixture
+    def owners(self) -> tuple[User, User]:
+        return FIRST, SECOND
+
+
+@pytest.fixture
+def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
+    """A store that gives up soon."""
+    return SQLAlchemyMachineStore(sessions, Machine, deadline=0.3)
+
+
+@pytest.fixture
+def statements(engine: Engine) -> list[str]:
+    """The kinds of statements that reach the database."""
+    seen: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: seen.append(args[2].split()[0]))
+    return seen
+
+
+def stored(engine: Engine) -> list[tuple[str, int]]:
+    """Return the codes in the table with their owners, read in a session of its own."""
+    with Session(engine) as session:
+        return [
+            (code, owner) for code, owner in session.execute(select(Machine.machine_code, Machine.user_id))
+        ]
+
+
+class TestStatements:
+    """What reaches the database."""
+
+    def test_binding_is_one_insert(self, store: SQLAlchemyMachineStore, statements: list[str]) -> None:
+        """Nothing is looked at first, and nothing read back."""
+        store.bind(make_machine(), FIRST)
+        assert statements == ["INSERT"]
+
+    def test_a_refusal_reads_the_row_in_the_way(
+        self, store: SQLAlchemyMachineStore, statements: list[str]
+    ) -> None:
+        """A violated key is one INSERT and one SELECT."""
+        store.bind(make_machine(), FIRST)
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
+        assert statements == ["INSERT", "INSERT", "SELECT"]
+
+    def test_nothing_is_set_on_the_host_s_connections(
+        self, store: SQLAlchemyMachineStore, engine: Engine, statements: list[str]
+    ) -> None:
+        """Autocommit ends with the transaction: the host's own next one is as it was."""
+        store.bind(make_machine(), FIRST)
+        with engine.connect() as connection:
+            assert connection.connection.dbapi_connection.isolation_level == ""
+        assert statements == ["INSERT"]
+
+    def test_every_attempt_is_its_own(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """Two requests never share the value that tells them apart."""
+        for code in ("1" * 31 + "x", "2" * 31 + "x"):
+            store.bind(make_machine(code), FIRST)
+        with Session(engine) as session:
+            attempts = session.execute(select(Machine.attempt)).scalars().all()
+        assert len(set(attempts)) == 2
+        assert all(re.fullmatch("[0-9a-f]{32}", attempt) for attempt in attempts)
+
+
+class Fault:
+    """Makes statements of an engine fail, before they run or once they are done."""
+
+    def __init__(self, engine: Engine, verb: str, when: str, times: int, error: Exception) -> None:
+        self.left, self.fired = times, 0
+
+        @event.listens_for(engine, f"{when}_cursor_execute")
+        def fail(connection: object, cursor: object, statement: str, *args: object) -> None:
+            if statement.startswith(verb) and self.left:
+                self.left -= 1
+                self.fired += 1
+                raise error
+
+
+def lost_connection() -> OperationalError:
+    """Return what SQLAlchemy raises when a server goes away, with a value in its text."""
+    driver = Exception("server closed the connection: 'secret'")
+    return OperationalError("INSERT", {"cpu": "secret"}, driver, connection_invalidated=True)
+
+
+class TestUnknownOutcome:
+    """A reply that is lost, before or after the database did its work."""
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_a_lost_reply_to_our_own_insert_is_a_yes(
+        self, store: SQLAlchemyMachineStore, engine: Engine, when: str
+    ) -> None:
+        """The same INSERT is repeated; a row of this very attempt is this request's own."""
+        fault = Fault(engine, "INSERT", when, 1, lost_connection())
+        store.bind(make_machine(), FIRST)
+        assert fault.fired == 1
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_a_lost_reply_to_the_read_is_cleared_up(
+        self, store: SQLAlchemyMachineStore, engine: Engine, when: str
+    ) -> None:
+        """Losing the connection while the conflict is looked at changes no verdict."""
+        store.bind(make_machine(), FIRST)
+        fault = Fault(engine, "SELECT", when, 1, lost_connection())
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
+        assert fault.fired == 1
+
+    def test_a_lost_reply_does_not_hide_a_rival(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """Where another was first, an unclear failure in between makes no difference."""
+        store.bind(make_machine(), FIRST)
+        Fault(engine, "INSERT", "before", 2, lost_connection())
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    def test_an_outage_beyond_the_deadline_says_that_the_outcome_is_unknown(
+        self, store: SQLAlchemyMachineStore, engine: Engine
+    ) -> None:
+        """The row may be there, and the text says so, without any value."""
+        Fault(engine, "INSERT", "after", 1, lost_connection())
+        outage = Fault(engine, "SELECT", "before", 1000, lost_connection())
+        with pytest.raises(StoreFailure, match=r"gave up after \d+ tries, outcome unknown") as failure:
+            store.bind(make_machine(), FIRST)
+        assert "secret" not in str(failure.value)
+        assert (failure.value.__cause__, failure.value.__context__) == (None, None)
+        outage.left = 0
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    def test_a_try_longer_than_the_deadline_is_repeated_once(
+        self, sessions: sessionmaker[Session], engine: Engine
+    ) -> None:
+        """A COMMIT that hung for long and then broke is cleared up all the same."""
+        Fault(engine, "INSERT", "after", 1, lost_connection())
+        SQLAlchemyMachineStore(sessions, Machine, deadline=0).bind(make_machine(), FIRST)
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    def test_the_same_insert_is_repeated(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """Each repetition carries the same values, the attempt's above all."""
+        sent: list[Any] = []
+        event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[3]))
+        Fault(engine, "INSERT", "before", 2, lost_connection())
+        store.bind(make_machine(), FIRST)
+        assert len(sent) == 3
+        assert sent[0] == sent[1] == sent[2]
+
+
+class TestOtherFailures:
+    """Failures that are no conflict of machine codes."""
+
+    def test_a_vanished_owner_is_no_user(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """Where a foreign key finds the user gone, the answer is 10003 and nothing is stored."""
+        event.listen(
+            engine, "connect", lambda connection, record: connection.execute("PRAGMA foreign_keys=ON")
+        )
+        engine.dispose()
+        with pytest.raises(UserNotFound):
+            store.bind(make_machine(), User(99, "ASD000099", ""))
+        assert stored(engine) == []
+
+    def test_a_permanent_failure_is_not_tried_again(
+        self, store: SQLAlchemyMachineStore, statements: list[str], engine: Engine
+    ) -> None:
+        """A missing table is found at the first try; the log learns which."""
+        Machine.__table__.drop(engine)
+        statements.clear()
+        with pytest.raises(StoreFailure, match=r"gave up after 1 tries: .*no such table: machine"):
+            store.bind(make_machine(), FIRST)
+        assert statements == ["INSERT"]
+
+    def test_a_locked_database_is_waited_for(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """ "database is locked" passes, and nothing was written by what failed."""
+        import sqlite3
+
+        busy = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+        fault = Fault(engine, "INSERT", "before", 3, busy)
+        store.bind(make_machine(), FIRST)
+        assert fault.fired == 3
+
+    def test_another_key_of_the_host_s_is_not_a_taken_code(self, engine: Engine) -> None:
+        """A violation that no machine with this code explains is a failure, not 10004."""
+        base: Any = declarative_base()
+
+        class Single(MachineMixin, base):
+            __tablename__ = "single"
+            id = Column(Integer, primary_key=True)
+            user_id = Column(Integer, unique=True)
+
+        base.metadata.create_all(engine)
+        store = SQLAlchemyMachineStore(sessionmaker(engine), Single, deadline=0.1)
+        store.bind(make_machine("1" * 31 + "x"), FIRST)
+        with pytest.raises(StoreFailure, match=r"UNIQUE constraint failed: single\.user_id"):
+            store.bind(make_machine("2" * 31 + "x"), FIRST)
+
+    def test_an_interrupt_leaves_no_open_transaction(
+        self, store: SQLAlchemyMachineStore, engine: Engine
+    ) -> None:
+        """A worker that is told to stop in the middle gives its connection up, and others can write."""
+        Fault(engine, "INSERT", "after", 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            store.bind(make_machine(), FIRST)
+        assert engine.pool.checkedout() == 0
+        store.bind(make_machine("1" * 31 + "x"), FIRST)
+
+
+class TestModels:
+    """Models that hosts bring, good and bad."""
+
+    def test_columns_may_have_other_names(self, engine: Engine) -> None:
+        """Attributes are what counts; the names and keys of the columns are the host's."""
+        base: Any = declarative_base()
+
+        class Renamed(MachineMixin, base):
+            __tablename__ = "renamed"
+            id = Column(Integer, primary_key=True)
+            machine_code = Column("mc", String(32), unique=True, nullable=False)
+            user_id = Column("owner", Integer, key="owner_key")
+            windows_uuid = Column("uuid", String(255), key="uuid_key")
+
+        base.metadata.create_all(engine)
+        store = SQLAlchemyMachineStore(sessionmaker(engine), Renamed)
+        store.bind(make_machine(), FIRST)
+        (kept,) = store.list_for(FIRST)
+        assert [getattr(kept, name) for name in MACHINE_FIELDS] == [
+            getattr(make_machine(), name) for name in MACHINE_FIELDS
+        ]
+
+    def test_defaults_of_the_host_are_filled_in(self, engine: Engine) -> None:
+        """Keys and columns of the host's get the defaults that its model gives them."""
+        base: Any = declarative_base()
+
+        class Own(MachineMixin, base):
+            __tablename__ = "own"
+            id = Column(String(8), primary_key=True, default=lambda: "made")
+            user_id = Column(Integer)
+            source = Column(String(8), nullable=False, default="api")
+
+        base.metadata.create_all(engine)
+        SQLAlchemyMachineStore(sessionmaker(engine), Own).bind(make_machine(), FIRST)
+        with Session(engine) as session:
+            assert session.execute(select(Own.id, Own.source)).one() == ("made", "api")
+
+    def test_machines_of_one_moment_have_an_order(
+        self, store: SQLAlchemyMachineStore, engine: Engine
+    ) -> None:
+        """Where two were bound in the same microsecond their codes decide, and pages still join."""
+        moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        codes = [f"{number:032}" for number in (3, 1, 2)]
+        with Session(engine) as session:
+            for code in codes:
+                facts = dict.fromkeys(MACHINE_FIELDS, "x")
+                row = {**facts, "machine_code": code, "attempt": code, "registered_at": moment, "user_id": 1}
+                session.add(Machine(**row))
+            session.commit()
+        pages = []
+        after = None
+        while page := store.list_for(FIRST, after=after, limit=1):
+            pages += page
+            after = page[-1].machine_code
+        assert [machine.machine_code for machine in pages] == sorted(codes)
+        assert {machine.registered_at for machine in pages} == {moment}
+        assert moment.utcoffset() == timedelta(0)
+
+    def test_a_model_without_the_columns_is_refused(self) -> None:
+        """What is missing is named, with what to do."""
+        base: Any = declarative_base()
+
+        class Bare(base):
+            __tablename__ = "bare"
+            id = Column(Integer, primary_key=True)
+            machine_code = Column(String(32), unique=True)
+
+        with pytest.raises(
+            ConfigurationError, match=r"Bare has no column attribute windows_uuid, .*: add MachineMixin"
+        ):
+            SQLAlchemyMachineStore(sessionmaker(), Bare)
+
+    def test_a_model_without_the_key_is_refused(self) -> None:
+        """Without a unique key a machine could get two owners; a key on more columns does not do."""
+        base: Any = declarative_base()
+
+        class Loose(MachineMixin, base):
+            __tablename__ = "loose"
+            __table_args__ = (UniqueConstraint("machine_code", "user_id"),)
+            id = Column(Integer, primary_key=True)
+            machine_code = Column(String(32), index=True)
+            user_id = Column(Integer)
+
+        with pytest.raises(ConfigurationError, match=r"Nothing in table loose makes machine_code unique"):
+            SQLAlchemyMachineStore(sessionmaker(), Loose)
+
+    @pytest.mark.parametrize("how", ["primary key", "constraint"])
+    def test_any_key_on_the_code_alone_will_do(self, how: str) -> None:
+        """A host may name the key as it likes."""
+        base: Any = declarative_base()
+
+        class Keyed(MachineMixin, base):
+            __tablename__ = "keyed"
+            __table_args__ = (
+                (UniqueConstraint("machine_code", name="one_owner"),) if how == "constraint" else ()
+            )
+            id = Column(Integer, primary_key=how == "constraint")
+            machine_code = Column(String(32), primary_key=how == "primary key")
+            user_id = Column(Integer)
+
+        assert SQLAlchemyMachineStore(sessionmaker(), Keyed)
+
+    def test_columns_in_two_tables_are_refused(self) -> None:
+        """A model spread over two tables cannot be filled by one INSERT."""
+        base: Any = declarative_base()
+
+        class Owned(base):
+            __tablename__ = "owned"
+            id = Column(Integer, primary_key=True)
+            user_id = Column(Integer)
+
+        class Spread(MachineMixin, Owned):
+            __tablename__ = "spread"
+            id = Column(ForeignKey("owned.id"), primary_key=True)
+
+        with pytest.raises(ConfigurationError, match="All columns of Spread must be in one table"):
+            SQLAlchemyMachineStore(sessionmaker(), Spread)

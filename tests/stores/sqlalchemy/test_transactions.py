@@ -1,0 +1,248 @@
+"""Where statements run: beside the host's session, or joined to its transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, event, select
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from flask_aegis_machines import MachineCodeTaken, StoreFailure
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.testing import make_machine
+
+from .models import FIRST, SECOND, Account, Machine
+
+USER_COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+NEWCOMER = {"id": 3, "aegisspeed_id": "ASD000003", "id_number": "3" * 18}
+
+
+def machines_in(engine: Engine) -> list[int]:
+    """Return the owners of all committed machines, read on a connection of its own."""
+    with Session(engine) as session:
+        return list(session.scalars(select(Machine.user_id)))
+
+
+def accounts_in(engine: Engine) -> list[int]:
+    """Return all committed accounts, read on a connection of its own."""
+    with Session(engine) as session:
+        return sorted(session.scalars(select(Account.id)))
+
+
+class TestOwnTransaction:
+    """By default nothing of the host's session is used but its engine."""
+
+    def test_the_host_s_session_is_left_alone(self, engine: Engine) -> None:
+        """Rows that the host has not flushed stay so: neither flushed, nor committed, nor thrown away."""
+        with Session(engine) as session:
+            loaded = session.get(Account, 1)
+            session.add(Account(**NEWCOMER))
+            store = SQLAlchemyMachineStore(lambda: session, Machine)
+            users = SQLAlchemyUserStore(lambda: session, Account, **USER_COLUMNS)
+            assert users.get("1") == FIRST
+            store.bind(make_machine(), FIRST)
+            with pytest.raises(MachineCodeTaken):
+                store.bind(make_machine(), SECOND)
+            assert len(session.new) == 1
+            assert loaded in session
+            assert accounts_in(engine) == [1, 2]
+            session.commit()
+        assert accounts_in(engine) == [1, 2, 3]
+        assert machines_in(engine) == [FIRST.key]
+
+    def test_rows_that_break_the_host_s_rules_are_not_our_concern(self, engine: Engine) -> None:
+        """A pending row that cannot be flushed is the host's to find out about."""
+        with Session(engine) as session:
+            session.add(Account(**{**NEWCOMER, "aegisspeed_id": "ASD000001"}))
+            SQLAlchemyMachineStore(lambda: session, Machine).bind(make_machine(), FIRST)
+            with pytest.raises(IntegrityError):
+                session.flush()
+        assert machines_in(engine) == [FIRST.key]
+
+    def test_one_connection_is_enough(self, engine: Engine) -> None:
+        """No connection is held while another is waited for, so a pool of one never stands still."""
+        small = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=1)
+        store = SQLAlchemyMachineStore(sessionmaker(small), Machine)
+        users = SQLAlchemyUserStore(sessionmaker(small), Account, **USER_COLUMNS)
+        first = users.get("1")
+        assert first is not None
+        store.bind(make_machine(), first)
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
+        assert len(store.list_for(FIRST)) == 1
+        small.dispose()
+
+    def test_an_exhausted_pool_is_waited_for_and_then_told(self, engine: Engine) -> None:
+        """Where the host holds every connection, the failure says so, and nothing is bound."""
+        small = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+        store = SQLAlchemyMachineStore(sessionmaker(small), Machine, deadline=0.2)
+        with small.connect(), pytest.raises(StoreFailure, match=r"tries: sqlalchemy\.exc\.TimeoutError"):
+            store.bind(make_machine(), FIRST)
+        store.bind(make_machine(), FIRST)
+        assert machines_in(engine) == [FIRST.key]
+        small.dispose()
+
+
+class TestBrokenConnections:
+    """What fails while a failure is being cleaned up."""
+
+    @pytest.mark.parametrize("broken", ["rollback", "close", "commit"])
+    def test_clean_up_that_fails_changes_no_outcome(
+        self, engine: Engine, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        """A rollback, a return to the pool or a COMMIT that raises is followed by a verdict all the same."""
+        store = SQLAlchemyMachineStore(sessions, Machine)
+        store.bind(make_machine(), FIRST)
+        failures = []
+
+        def fail(*args: Any) -> None:
+            if not failures:
+                failures.append(args)
+                raise OperationalError(broken, {}, Exception("gone"), connection_invalidated=True)
+
+        if broken == "close":
+            real = Connection.close
+
+            def close(self: Connection) -> None:
+                real(self)
+                fail()
+
+            monkeypatch.setattr(Connection, "close", close)
+        else:
+            event.listen(engine, broken, fail)
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
+        assert len(failures) == 1
+        assert engine.pool.checkedout() == 0
+        assert machines_in(engine) == [FIRST.key]
+
+    def test_a_connection_that_cannot_be_set_up_is_given_up(
+        self, engine: Engine, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A driver's bare error, raised before any transaction began, is tried again like the others."""
+        import sqlite3
+
+        real = Connection.execution_options
+        failures = []
+
+        def fail_once(self: Connection, **options: Any) -> Connection:
+            if not failures:
+                failures.append(options)
+                raise sqlite3.OperationalError("database is locked")
+            return real(self, **options)
+
+        monkeypatch.setattr(Connection, "execution_options", fail_once)
+        SQLAlchemyMachineStore(sessions, Machine).bind(make_machine(), FIRST)
+        assert failures == [{"isolation_level": "AUTOCOMMIT"}]
+        assert engine.pool.checkedout() == 0
+        assert machines_in(engine) == [FIRST.key]
+
+    def test_a_connection_that_cannot_even_be_invalidated_is_let_go(
+        self, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing that the clean-up meets hides the failure itself."""
+
+        def fail(*args: Any, **named: Any) -> None:
+            raise RuntimeError("beyond repair")
+
+        for method in ("invalidate", "execution_options", "close"):
+            monkeypatch.setattr(Connection, method, fail)
+        with pytest.raises(StoreFailure, match=r"gave up after 1 tries: builtins\.RuntimeError"):
+            SQLAlchemyMachineStore(sessions, Machine).bind(make_machine(), FIRST)
+
+
+class TestJoined:
+    """A test suite of the host's that rolls an outer transaction back."""
+
+    def test_nothing_outlives_the_outer_transaction(self, engine: Engine) -> None:
+        """Where the session is bound to a connection the store joins it, also as its first statement."""
+        with engine.connect() as connection:
+            outer = connection.begin()
+            store = SQLAlchemyMachineStore(sessionmaker(connection), Machine)
+            store.bind(make_machine(), FIRST)
+            with pytest.raises(MachineCodeTaken):
+                store.bind(make_machine(), SECOND)
+            assert [machine.machine_code for machine in store.list_for(FIRST)] == [
+                make_machine().machine_code
+            ]
+            outer.rollback()
+        assert machines_in(engine) == []
+
+    def test_a_conflict_leaves_the_outer_transaction_usable(self, engine: Engine) -> None:
+        """What the suite wrote before and after a refusal is in one transaction still."""
+        SQLAlchemyMachineStore(sessionmaker(engine), Machine).bind(make_machine(), FIRST)
+        with engine.connect() as connection:
+            outer = connection.begin()
+            session = Session(connection)
+            session.add(Account(**NEWCOMER))
+            session.flush()
+            with pytest.raises(MachineCodeTaken):
+                SQLAlchemyMachineStore(lambda: session, Machine).bind(make_machine(), SECOND)
+            assert session.get(Account, 3) is not None
+            outer.commit()
+        assert accounts_in(engine) == [1, 2, 3]
+
+    def test_a_failure_is_not_tried_again(self, engine: Engine) -> None:
+        """A transaction that failed cannot be repeated from the middle."""
+        tries: list[object] = []
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def fail(*args: object) -> None:
+            tries.append(args)
+            raise OperationalError("INSERT", {}, Exception("gone"), connection_invalidated=True)
+
+        with engine.connect() as connection, pytest.raises(StoreFailure, match="gave up after 1 tries"):
+            SQLAlchemyMachineStore(sessionmaker(connection), Machine).bind(make_machine(), FIRST)
+        assert len(tries) == 1
+
+
+class TestHostTransaction:
+    """``transaction="host"``: the host owns the transaction, and commits it."""
+
+    def test_nothing_is_there_before_the_host_commits(self, engine: Engine) -> None:
+        """The host's rows and ours become durable together, and not before."""
+        with Session(engine) as session:
+            store = SQLAlchemyMachineStore(lambda: session, Machine, transaction="host")
+            users = SQLAlchemyUserStore(lambda: session, Account, **USER_COLUMNS, transaction="host")
+            session.add(Account(**NEWCOMER))
+            newcomer = users.get("3")
+            assert newcomer is not None
+            store.bind(make_machine(), newcomer)
+            session.rollback()
+            assert (accounts_in(engine), machines_in(engine)) == ([1, 2], [])
+            session.add(Account(**NEWCOMER))
+            store.bind(make_machine(), newcomer)
+            session.commit()
+        assert (accounts_in(engine), machines_in(engine)) == ([1, 2, 3], [3])
+
+    def test_a_machine_that_comes_first_is_not_committed_either(self, engine: Engine) -> None:
+        """No savepoint of ours ends the host's transaction."""
+        with Session(engine) as session:
+            SQLAlchemyMachineStore(lambda: session, Machine, transaction="host").bind(make_machine(), FIRST)
+            assert session.scalars(select(Machine.user_id)).all() == [FIRST.key]
+            session.rollback()
+        assert machines_in(engine) == []
+
+    def test_pending_rows_of_the_host_survive_a_conflict(self, engine: Engine) -> None:
+        """A refusal takes nothing of the host's away."""
+        SQLAlchemyMachineStore(sessionmaker(engine), Machine).bind(make_machine(), FIRST)
+        with Session(engine) as session:
+            session.add(Account(**NEWCOMER))
+            store = SQLAlchemyMachineStore(lambda: session, Machine, transaction="host")
+            with pytest.raises(MachineCodeTaken) as taken:
+                store.bind(make_machine(), SECOND)
+            assert not taken.value.by_same_user
+            session.commit()
+        assert (accounts_in(engine), machines_in(engine)) == ([1, 2, 3], [FIRST.key])
+
+    def test_errors_of_the_host_s_rows_are_the_host_s(self, engine: Engine) -> None:
+        """A pending row with a taken key is not mistaken for a taken machine code."""
+        with Session(engine) as session:
+            session.add(Account(**{**NEWCOMER, "aegisspeed_id": "ASD000001"}))
+            store = SQLAlchemyMachineStore(lambda: session, Machine, transaction="host")
+            with pytest.raises(IntegrityError, match="aegisspeed_id"):
+                store.bind(make_machine(), FIRST)
+        assert machines_in(engine) == []

@@ -1,0 +1,149 @@
+"""The user store on a host's own model."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from sqlalchemy import CHAR, BigInteger, Column, Integer, String, TypeDecorator, create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DataError
+from sqlalchemy.orm import Session, declarative_base, sessionmaker
+
+from flask_aegis_machines import ConfigurationError, StoreFailure, User
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyUserStore
+from flask_aegis_machines.testing import UserStoreContract
+
+from .models import FIRST, Account, Base
+
+COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+
+
+class TestSQLAlchemyUserStore(UserStoreContract):
+    """Users in a table."""
+
+    @pytest.fixture
+    def user(self) -> User:
+        return FIRST
+
+    @pytest.fixture
+    def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyUserStore:
+        return SQLAlchemyUserStore(sessions, Account, **COLUMNS)
+
+
+class Guid(TypeDecorator[uuid.UUID]):
+    """A type of a host's own, which says nothing of its Python type."""
+
+    impl = CHAR(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: object) -> str | None:
+        return uuid.UUID(str(value)).hex
+
+    def process_result_value(self, value: Any, dialect: object) -> uuid.UUID | None:
+        return uuid.UUID(value)
+
+
+KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "identity", "strangers"),
+    [
+        (Guid, KEY, str(KEY), ["7", "no such user", ""]),
+        (String(40), "Alice", "Alice", ["alice", "Alice ", "", "\0", "\ud800"]),
+        (String(40, collation="NOCASE"), "Alice", "Alice", ["alice", "ALICE"]),
+        (BigInteger, 2**40, str(2**40), ["1", "x", str(2**64), "1.0", "\u0661"]),
+    ],
+    ids=["own type", "name", "name, case folded", "big integer"],
+)
+def test_keys_of_any_type(
+    engine: Engine, kind: Any, key: object, identity: str, strangers: list[str]
+) -> None:
+    """UUIDs in a type of the host's, names and integers each find their user and nobody else."""
+    base: Any = declarative_base()
+
+    class Person(base):
+        __tablename__ = "person"
+        key = Column("person_key", kind, primary_key=True)
+        speed_id = Column(String(9))
+        number = Column(String(18))
+
+    base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Person(key=key, speed_id="ASD000009", number=None))
+        session.commit()
+    store = SQLAlchemyUserStore(
+        sessionmaker(engine), Person, identity="key", aegisspeed_id="speed_id", id_number="number"
+    )
+    assert store.get(identity) == User(key, "ASD000009", "")
+    assert [stranger for stranger in strangers if store.get(stranger) is not None] == []
+
+
+def test_the_identity_need_not_be_the_key(sessions: sessionmaker[Session]) -> None:
+    """Tokens may name the user by another column than the one that machines refer to."""
+    store = SQLAlchemyUserStore(
+        sessions,
+        Account,
+        identity="aegisspeed_id",
+        aegisspeed_id="aegisspeed_id",
+        id_number="id_number",
+        key="id",
+    )
+    assert store.get("ASD000001") == FIRST
+
+
+def test_a_value_that_the_database_refuses_is_no_user(
+    engine: Engine, sessions: sessionmaker[Session]
+) -> None:
+    """An identity that the server cannot convert is nobody's; only the identity can be at fault."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def refuse(*args: object) -> None:
+        raise DataError("SELECT", {}, Exception("invalid input syntax for type uuid"))
+
+    assert SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1") is None
+
+
+def test_other_failures_of_a_look_up_are_failures() -> None:
+    """A missing table is not "no such user"."""
+    engine = create_engine("sqlite://")
+    store = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+    with pytest.raises(StoreFailure, match="no such table: account"):
+        store.get("1")
+    engine.dispose()
+
+
+def test_a_look_up_reads_once(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """One statement finds the user."""
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1")
+    assert [statement.split()[0] for statement in statements] == ["SELECT"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"session": Session()}, "session must be a callable that returns a Session"),
+        ({"model": int}, "must be a mapped class"),
+        ({"model": Base}, "must be a mapped class"),
+        ({"identity": "ID"}, "Account has no column attribute ID"),
+        ({"id_number": "number", "key": "k"}, "Account has no column attribute k, number"),
+        ({"transaction": "theirs"}, 'transaction must be "own" or "host"'),
+    ],
+)
+def test_a_wrong_set_up_says_what_to_do(arguments: dict[str, Any], message: str) -> None:
+    """Each wrong argument is found when the store is made."""
+    good: dict[str, Any] = {"session": sessionmaker(), "model": Account, **COLUMNS}
+    with pytest.raises(ConfigurationError, match=message):
+        SQLAlchemyUserStore(**{**good, **arguments})
+
+
+def test_integers_are_of_their_column(sessions: sessionmaker[Session]) -> None:
+    """The key that goes into the machine has the type of its column."""
+    user = SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1")
+    assert user is not None
+    assert type(user.key) is int
+    assert isinstance(Account.__table__.c.id.type, Integer)

@@ -1,0 +1,43 @@
+"""The stores in memory keep the contracts."""
+
+from __future__ import annotations
+
+import pytest
+
+from flask_aegis_machines import User
+from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract
+
+FIRST = User(1, "ASD000001", "110101199003071234")
+SECOND = User(2, "ASD000002", "220202199104082345")
+
+
+class TestMemoryUserStore(UserStoreContract):
+    """Users in memory."""
+
+    @pytest.fixture
+    def user(self) -> User:
+        return FIRST
+
+    @pytest.fixture
+    def store(self, user: User) -> MemoryUserStore:
+        return MemoryUserStore([user])
+
+    def test_users_can_be_added_and_replaced(self, store: MemoryUserStore) -> None:
+        """A test may add users later; the last one with a key counts."""
+        store.add(SECOND)
+        store.add(User(1, "ASD999999", ""))
+        found = [store.get("1"), store.get("2")]
+        assert found == [User(1, "ASD999999", ""), SECOND]
+
+
+class TestMemoryMachineStore(MachineStoreContract):
+    """Machines in memory."""
+
+    @pytest.fixture
+    def store(self) -> MemoryMachineStore:
+        return MemoryMachineStore()
+
+    @pytest.fixture
+    def owners(self) -> tuple[User, User]:
+        return FIRST, SECOND

@@ -1,0 +1,37 @@
+"""The README: its Python runs, and it leaves nothing out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flask_aegis_machines.errors import ANSWERS
+from flask_aegis_machines.settings import DEFAULTS
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
+    """A reader who pastes all blocks into one file of tests has a file of tests that passes."""
+    (tmp_path / "test_readme_blocks.py").write_text("\n\n".join(BLOCKS), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 10
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.code)
+def test_every_answer_is_in_the_table(answer: tuple[int, str, str]) -> None:
+    """Each code stands in the table of answers beside its status."""
+    assert f"\n| {answer[1]} | {answer[0]} |" in README
+
+
+@pytest.mark.parametrize(("key", "default"), DEFAULTS.items())
+def test_every_config_key_is_in_the_table(key: str, default: bool) -> None:
+    """Each key stands in the table of keys beside its default."""
+    assert f"\n| `{key}` | `{default}` |" in README

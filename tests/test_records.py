@@ -1,0 +1,36 @@
+"""What passes between the blueprint and the stores."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+from flask_aegis_machines import User
+from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines.testing import make_machine
+
+
+def test_the_fields_are_those_of_the_api_document() -> None:
+    """A client sends a machine's code and ten facts, under the documented names."""
+    assert MACHINE_FIELDS == (
+        "machine_code",
+        "windows_uuid",
+        "windows_product_id",
+        "machine_os_name",
+        "machine_os_version",
+        "machine_architecture",
+        "machine_architecture_type",
+        "machine_platform",
+        "machine_cpu",
+        "machine_motherboard",
+        "machine_mac_address",
+    )
+
+
+def test_no_repr_shows_an_identifier() -> None:
+    """Records may stand in tracebacks and error reports, so they show neither hardware nor ID numbers."""
+    machine = make_machine()
+    user = User(7, "ASD000001", "110101199003071234")
+    shown = f"{machine!r} {user!r}"
+    hidden = [*filter(None, astuple(machine)), user.aegisspeed_id, user.id_number]
+    assert [value for value in hidden if value in shown] == []
+    assert "7" in repr(user)

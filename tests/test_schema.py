@@ -1,0 +1,170 @@
+"""Which documents a form lets through."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from flask_aegis_machines.errors import InvalidAegisSpeedId, InvalidRequest
+from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines.schema import REGISTRATION, Form
+
+FACTS = MACHINE_FIELDS[1:]
+NOT_STRINGS = [None, True, 0, 123456789, 1.5, ["a"] * 32, {"a": "b"}]
+CONTROLS = ["\0", "\x1f", "\n", "\x7f", "\x80", "\x9f"]
+
+
+def messages(document: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the messages that a document earns."""
+    with pytest.raises(InvalidRequest) as refusal:
+        REGISTRATION.check(document)
+    return refusal.value.errors
+
+
+def test_the_documented_example_passes(document: dict[str, Any]) -> None:
+    """The fields of a good document come out as they went in."""
+    fields = REGISTRATION.check(document)
+    assert {name: fields[name] for name in document} == document
+
+
+@pytest.mark.parametrize("good", ["~!#$%&'()", "a" * 9, '"\\/{}[]<>'])
+def test_an_aegisspeed_id_is_nine_printable_ascii_characters(document: dict[str, Any], good: str) -> None:
+    """Any printable ASCII character may stand in an AegisSpeed ID."""
+    assert REGISTRATION.check({**document, "user_AegisSpeed_id": good})["user_AegisSpeed_id"] == good
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *NOT_STRINGS,
+        *("", "ASD00001", "ASD0000001", "ASD 00001", "ASD000001\n", "\nASD00001", "ASD00000\n", "ASD00000é"),
+        *("ASD00000\0", "ASD00000\x7f", "ASD00000\u0661", "ASD00000\ud800", "\uff21SD000001"),
+    ],
+)
+def test_a_bad_aegisspeed_id_is_10002(document: dict[str, Any], bad: object) -> None:
+    """Whatever else is wrong, an ill-formed AegisSpeed ID is named first."""
+    with pytest.raises(InvalidAegisSpeedId):
+        REGISTRATION.check({**document, "user_AegisSpeed_id": bad, "machine_cpu": 7})
+
+
+def test_a_missing_aegisspeed_id_is_10002() -> None:
+    """An empty document lacks its AegisSpeed ID first of all."""
+    with pytest.raises(InvalidAegisSpeedId):
+        REGISTRATION.check({})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *NOT_STRINGS,
+        *(
+            "",
+            "x" * 31 + "y" * 2,
+            "x" * 30 + "y",
+            "x" * 31 + "\n",
+            "x" * 32 + "\n",
+            "xy" * 15 + "x ",
+            "xy" * 15 + "xé",
+        ),
+        *("xy" * 15 + "x\0", "xy" * 15 + "x\ud800", "xy" * 15 + "x\u0661"),
+    ],
+)
+def test_a_machine_code_is_32_printable_ascii_characters(document: dict[str, Any], bad: object) -> None:
+    """Anything else is refused with a message that names the field and not the value."""
+    found = messages({**document, "machine_code": bad})
+    assert list(found) == ["machine_code"]
+    assert not any(bad and str(bad) in message for message in found["machine_code"])
+
+
+@pytest.mark.parametrize("nothing", [b"", b"None", b"null", b"undefined"])
+def test_hashes_of_nothing_identify_no_machine(document: dict[str, Any], nothing: bytes) -> None:
+    """What broken clients send in place of a code would belong to the first of them for ever."""
+    digest = hashlib.md5(nothing).hexdigest()
+    for code in (digest, digest.upper()):
+        assert messages({**document, "machine_code": code}) == {
+            "machine_code": ["does not identify a machine"]
+        }
+
+
+@pytest.mark.parametrize("character", ["0", "f", "-", "~"])
+def test_one_character_repeated_identifies_no_machine(document: dict[str, Any], character: str) -> None:
+    """A code of one character is refused, one that differs in a single place is not."""
+    code = character * 32
+    assert messages({**document, "machine_code": code}) == {"machine_code": ["does not identify a machine"]}
+    assert REGISTRATION.check({**document, "machine_code": code[:-1] + "x"})
+
+
+@pytest.mark.parametrize("field", FACTS)
+@pytest.mark.parametrize("bad", [*NOT_STRINGS, "", " ", " \t", "\u3000\xa0", "x" * 256, "\ud800", "a\udfffb"])
+def test_a_fact_is_1_to_255_characters_of_text(document: dict[str, Any], field: str, bad: object) -> None:
+    """Anything else is refused with a message that names the field and not the value."""
+    found = messages({**document, field: bad})
+    assert list(found) == [field]
+    assert len(found[field]) == 1
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("pattern", ["{}text", "te{}xt", "text{}"])
+def test_a_fact_has_no_control_characters(document: dict[str, Any], control: str, pattern: str) -> None:
+    """NUL, C0, DEL and C1 are refused wherever they stand."""
+    assert list(messages({**document, "machine_cpu": pattern.format(control)})) == ["machine_cpu"]
+
+
+@pytest.mark.parametrize(
+    "good", ["x", "x" * 255, "\U0001f600" * 255, " padded ", "系统 \u00a0 é", "<script>'\"--"]
+)
+def test_a_fact_may_be_any_other_text(document: dict[str, Any], good: str) -> None:
+    """Unicode of any script passes unchanged; a length is counted in characters."""
+    assert REGISTRATION.check({**document, "machine_cpu": good})["machine_cpu"] == good
+
+
+@pytest.mark.parametrize("field", MACHINE_FIELDS)
+def test_every_field_is_required(document: dict[str, Any], field: str) -> None:
+    """A missing field is named."""
+    del document[field]
+    assert messages(document) == {field: ["required field"]}
+
+
+def test_all_bad_fields_are_named_at_once(document: dict[str, Any]) -> None:
+    """A client learns in one answer everything that it has to mend."""
+    del document["machine_mac_address"]
+    found = messages({**document, "machine_code": "short", "machine_cpu": 7})
+    assert found == {
+        "machine_code": ["must be exactly 32 printable ASCII characters without spaces"],
+        "machine_cpu": ["must be of string type"],
+        "machine_mac_address": ["required field"],
+    }
+
+
+def test_fields_of_newer_clients_are_ignored(document: dict[str, Any]) -> None:
+    """A field that this server does not know is no error, whatever it holds."""
+    assert REGISTRATION.check({**document, "tpm_key": {"deep": [None]}, "\ud800": "\0"})
+
+
+def test_checked_fields_show_no_value(document: dict[str, Any]) -> None:
+    """Fields may stand in tracebacks and error reports."""
+    assert repr(REGISTRATION.check(document)) == "<Fields, values withheld>"
+
+
+def test_threads_do_not_share_a_verdict(document: dict[str, Any]) -> None:
+    """Good and bad documents that are checked at once each get their own verdict."""
+    form = Form(REGISTRATION.schema)
+    start = Barrier(8)
+
+    def count_passes(number: int) -> int:
+        bad = {**document, "machine_cpu": ""}
+        passes = 0
+        start.wait()
+        for _ in range(300):
+            with suppress(InvalidRequest):
+                form.check(bad if number % 2 else document)
+                passes += 1
+        return passes
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(count_passes, range(8))) == [300, 0] * 4
