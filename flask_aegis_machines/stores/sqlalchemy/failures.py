@@ -99,12 +99,12 @@ def _driver_error(error: BaseException) -> BaseException:
 
 
 def _code(driver: BaseException) -> int | str | None:
+    # MySQL's drivers first: PyMySQL knows a SQLSTATE too, but it says less than the number.
+    if type(driver).__module__.partition(".")[0] in {"pymysql", "MySQLdb"}:
+        number = driver.args[0] if driver.args else None
+        return number if isinstance(number, int) else None
     state = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
-    if isinstance(state, str):
-        return state
-    from_mysql = type(driver).__module__.partition(".")[0] in {"pymysql", "MySQLdb"}
-    number = driver.args[0] if from_mysql and driver.args else None
-    return number if isinstance(number, int) else None
+    return state if isinstance(state, str) else None
 
 
 def _is_sqlite(driver: BaseException) -> bool:

@@ -1,26 +1,161 @@
-"""A database with the tables of a host and its two users, empty of machines for each test."""
+"""Databases of every kind, each test on one of its own, with the tables of a host and its two users."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, sessionmaker
+
+from tests.servers import (
+    GaleraCluster,
+    MariaDBServer,
+    PostgresServer,
+    SynchronousPair,
+    require_galera,
+    require_mariadb,
+    require_module,
+    require_postgres,
+)
 
 from .models import FIRST, SECOND, Account, Base
 
+NUMBERS = itertools.count(1)
 
-@pytest.fixture(params=["sqlite", "sqlite-wal"])
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of our own."""
+    require_postgres()
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[SynchronousPair]:
+    """A PostgreSQL with a synchronous standby."""
+    require_postgres()
+    with SynchronousPair() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """A MariaDB of our own."""
+    require_mariadb()
+    with MariaDBServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def galera() -> Iterator[GaleraCluster]:
+    """A Galera cluster of three nodes."""
+    require_galera()
+    with GaleraCluster() as cluster:
+        yield cluster
+
+
+def on_sqlite(request: pytest.FixtureRequest, path: Path) -> Engine:
+    return create_engine(f"sqlite:///{path}")
+
+
+def on_sqlite_wal(request: pytest.FixtureRequest, path: Path) -> Engine:
+    engine = on_sqlite(request, path)
+    event.listen(engine, "connect", lambda connection, record: connection.execute("PRAGMA journal_mode=WAL"))
+    return engine
+
+
+def on_sqlite_with(begin: str) -> Callable[[pytest.FixtureRequest, Path], Engine]:
+    """Return a maker of engines with one of SQLAlchemy's recipes for transactions on SQLite."""
+
+    def make(request: pytest.FixtureRequest, path: Path) -> Engine:
+        engine = on_sqlite_wal(request, path)
+
+        @event.listens_for(engine, "connect")
+        def leave_transactions_to_us(connection: sqlite3.Connection, record: object) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def begin_transaction(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+    return make
+
+
+def on_postgres(driver: str, **options: Any) -> Callable[[pytest.FixtureRequest, Path], Engine]:
+    def make(request: pytest.FixtureRequest, path: Path) -> Engine:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        name = f"host_{next(NUMBERS)}"
+        server.create_database(name)
+        return create_engine(server.url(driver, name), **options)
+
+    return make
+
+
+def on_pair(request: pytest.FixtureRequest, path: Path) -> Engine:
+    pair: SynchronousPair = request.getfixturevalue("pair")
+    name = f"host_{next(NUMBERS)}"
+    pair.primary.create_database(name)
+    return create_engine(pair.url("psycopg", name))
+
+
+def on_mariadb(driver: str, **options: Any) -> Callable[[pytest.FixtureRequest, Path], Engine]:
+    def make(request: pytest.FixtureRequest, path: Path) -> Engine:
+        if driver == "mysqldb":
+            require_module("MySQLdb", "mysqlclient")
+        server: MariaDBServer = request.getfixturevalue("mariadb")
+        name = f"host_{next(NUMBERS)}"
+        server.create_database(name)
+        return create_engine(server.url(driver, name), **options)
+
+    return make
+
+
+def on_galera(request: pytest.FixtureRequest, path: Path) -> Engine:
+    """Return an engine whose connections go to the nodes in turn, as through a load balancer."""
+    cluster: GaleraCluster = request.getfixturevalue("galera")
+    name = f"host_{next(NUMBERS)}"
+    cluster.nodes[0].create_database(name)
+    wait = {"init_command": "SET SESSION wsrep_sync_wait = 7"}  # reads see what was acknowledged elsewhere
+    engine = create_engine(cluster.nodes[0].url("pymysql", name), connect_args=wait)
+    ports = itertools.cycle(node.port for node in cluster.nodes)
+
+    @event.listens_for(engine, "do_connect")
+    def choose_node(dialect: object, record: object, args: object, options: dict[str, Any]) -> None:
+        options["port"] = next(ports)
+
+    return engine
+
+
+ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Engine]] = {
+    "sqlite": on_sqlite,
+    "sqlite-wal": on_sqlite_wal,
+    "sqlite-begin": on_sqlite_with("BEGIN"),
+    "sqlite-immediate": on_sqlite_with("BEGIN IMMEDIATE"),
+    "postgresql-psycopg": on_postgres("psycopg"),
+    "postgresql-psycopg2": on_postgres("psycopg2"),
+    "postgresql-serializable": on_postgres("psycopg", isolation_level="SERIALIZABLE"),
+    "postgresql-pair": on_pair,
+    "mariadb-pymysql": on_mariadb("pymysql"),
+    "mariadb-mysqlclient": on_mariadb("mysqldb"),
+    "galera": on_galera,
+}
+CLUSTERS = {"postgresql-pair", "galera"}
+DRIVERS = ["sqlite", "postgresql-psycopg", "postgresql-psycopg2", "mariadb-pymysql", "mariadb-mysqlclient"]
+
+
+@pytest.fixture(params=DRIVERS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """An engine on each kind of database."""
-    engine = create_engine(f"sqlite:///{tmp_path / 'host.db'}")
-    if request.param == "sqlite-wal":
-        event.listen(
-            engine, "connect", lambda connection, record: connection.execute("PRAGMA journal_mode=WAL")
-        )
+    """An engine on each driver's database, unless a test names its own with ``on()``."""
+    engine = ENGINES[request.param](request, tmp_path / "host.db")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         for user in (FIRST, SECOND):
@@ -28,6 +163,13 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         session.commit()
     yield engine
     engine.dispose()
+
+
+def on(*names: str) -> pytest.MarkDecorator:
+    """Let a test run on the engines named."""
+    marks = {name: [pytest.mark.clusters] if name in CLUSTERS else [] for name in names}
+    params = [pytest.param(name, marks=marks[name]) for name in names]
+    return pytest.mark.parametrize("engine", params, indirect=True)
 
 
 @pytest.fixture

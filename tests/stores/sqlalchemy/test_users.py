@@ -15,6 +15,7 @@ from flask_aegis_machines import ConfigurationError, StoreFailure, User
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyUserStore
 from flask_aegis_machines.testing import UserStoreContract
 
+from .conftest import on
 from .models import FIRST, Account, Base
 
 COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
@@ -53,10 +54,9 @@ KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
     [
         (Guid, KEY, str(KEY), ["7", "no such user", ""]),
         (String(40), "Alice", "Alice", ["alice", "Alice ", "", "\0", "\ud800"]),
-        (String(40, collation="NOCASE"), "Alice", "Alice", ["alice", "ALICE"]),
         (BigInteger, 2**40, str(2**40), ["1", "x", str(2**64), "1.0", "\u0661"]),
     ],
-    ids=["own type", "name", "name, case folded", "big integer"],
+    ids=["own type", "name", "big integer"],
 )
 def test_keys_of_any_type(
     engine: Engine, kind: Any, key: object, identity: str, strangers: list[str]
@@ -79,6 +79,30 @@ def test_keys_of_any_type(
     )
     assert store.get(identity) == User(key, "ASD000009", "")
     assert [stranger for stranger in strangers if store.get(stranger) is not None] == []
+
+
+@on("sqlite")
+def test_a_name_is_compared_exactly_where_the_database_does_not(engine: Engine) -> None:
+    """A collation that folds case, as MySQL's do unless told otherwise, leads nobody to another's account."""
+    base: Any = declarative_base()
+
+    class Person(base):
+        __tablename__ = "person"
+        key = Column(String(40, collation="NOCASE"), primary_key=True)
+        speed_id = Column(String(9))
+        number = Column(String(18))
+
+    base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Person(key="Alice", speed_id="ASD000009", number="9"))
+        session.commit()
+    columns = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
+    store = SQLAlchemyUserStore(sessionmaker(engine), Person, **columns)
+    assert [store.get(name) for name in ("Alice", "alice", "ALICE")] == [
+        User("Alice", "ASD000009", "9"),
+        None,
+        None,
+    ]
 
 
 def test_the_identity_need_not_be_the_key(sessions: sessionmaker[Session]) -> None:
