@@ -20,6 +20,7 @@ from .process import (
     ServerError,
     give_away,
     new_directory,
+    remove_shared_memory,
     run,
     unprivileged_account,
     wait_until,
@@ -119,10 +120,7 @@ class PostgresServer(Server):
         return self.answer("SELECT pg_is_in_recovery()") == [(False,)]
 
     def _remove_data(self) -> None:
-        # A kill -9 leaves a System V segment; only the next start or this would ever remove it.
-        with contextlib.suppress(FileNotFoundError, IndexError):
-            segment = (self.data / "postmaster.pid").read_text().splitlines()[6].split()[-1]
-            subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False)
+        remove_shared_memory(self.directory)
         shutil.rmtree(self.data, ignore_errors=True)
 
 

@@ -206,6 +206,14 @@ def kill_processes_in(directory: Path) -> None:
     wait_until(gone, 10, f"the processes in {directory} to die")
 
 
+def remove_shared_memory(directory: Path) -> None:
+    """Remove the System V segments that PostgreSQL servers in `directory` left behind after a kill -9."""
+    for lock in directory.glob("**/postmaster.pid"):
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            segment = lock.read_text().splitlines()[6].split()[-1]
+            subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False)
+
+
 def _send(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
@@ -250,6 +258,7 @@ _guardians: list[subprocess.Popen[bytes]] = []
 def _guard(root: Path) -> None:
     sys.stdin.read()
     kill_processes_in(root)
+    remove_shared_memory(root)
     shutil.rmtree(root, ignore_errors=True)
 
 

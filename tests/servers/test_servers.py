@@ -97,12 +97,16 @@ def server(request: pytest.FixtureRequest) -> Server:
     return server
 
 
-def _url(server: Server, driver: str) -> str:
+def _require_driver(driver: str) -> None:
     if driver == "mysqldb":
         require_module("MySQLdb", "mysqlclient")
     if driver == "psycopg":
         require_module("psycopg", "psycopg[binary]")
         require_module("sqlalchemy.dialects.postgresql.psycopg", "'SQLAlchemy>=2'")
+
+
+def _url(server: Server, driver: str) -> str:
+    _require_driver(driver)
     assert isinstance(server, PostgresServer | MariaDBServer)
     return server.url(driver)
 
@@ -161,21 +165,22 @@ def test_terminated_backends_lose_their_connection(server: Server, driver: str) 
     assert server.answer("SELECT 1") == [(1,)]
 
 
-def test_promotion_keeps_the_acknowledged_row_and_can_be_repeated(pair: SynchronousPair) -> None:
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_promotion_keeps_the_acknowledged_row_and_can_be_repeated(pair: SynchronousPair, driver: str) -> None:
     """Two fail-overs, there and back, lose no row and do not change the URL."""
-    urls = [pair.url(driver) for driver in ("psycopg", "psycopg2")]
+    _require_driver(driver)
+    url = pair.url(driver)
     _create_table(pair.primary)
-    pair.primary.execute(_insert("first"))
-    for code in ("second", "third"):
+    pair.primary.execute(_insert("1"))
+    for code in ("2", "3"):
         pair.promote()
-        assert [pair.url(driver) for driver in ("psycopg", "psycopg2")] == urls
-        for number, url in enumerate(urls):
-            with _connection(url) as connection:
-                connection.exec_driver_sql(_insert(f"{code}{number}"))
+        with _connection(url) as connection:
+            connection.exec_driver_sql(_insert(code))
         pair.rejoin()
-    expected = ["first", "second0", "second1", "third0", "third1"]
-    assert _codes(pair.primary) == expected
-    assert _codes(pair.standby) == expected
+    assert pair.url(driver) == url
+    assert _codes(pair.primary) == ["1", "2", "3"]
+    # Acknowledged means flushed on the standby, which shows the row when it has replayed it, soon after.
+    wait_until(lambda: _codes(pair.standby) == ["1", "2", "3"], 10, "the standby to show the rows")
 
 
 def test_commits_wait_for_a_paused_standby(pair: SynchronousPair) -> None:

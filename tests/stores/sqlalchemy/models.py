@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Integer
@@ -30,3 +31,4 @@ class Machine(MachineMixin, Base):
 
 FIRST = User(1, "ASD000001", "110101199003071234")
 SECOND = User(2, "ASD000002", "220202199104082345")
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

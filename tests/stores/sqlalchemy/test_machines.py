@@ -92,7 +92,7 @@ class TestStatements:
         assert statements == ["INSERT", "INSERT", "SELECT"]
 
     def test_nothing_stays_set_on_the_host_s_connections(self, engine: Engine) -> None:
-        """Autocommit ends with our transaction: in the host's own next one a rollback takes everything back."""
+        """Autocommit ends with our transaction: a rollback of the host's takes all of its own back."""
         small = create_engine(engine.url, pool_size=1, max_overflow=0)
         SQLAlchemyMachineStore(sessionmaker(small), Machine).bind(make_machine(), FIRST)
         with small.connect() as connection:

@@ -1,0 +1,311 @@
+"""The machine store while real servers lose replies, refuse, lock, restart and end its sessions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import CheckConstraint, Column, Integer, String, create_engine, event, insert, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session, declarative_base, sessionmaker
+
+from flask_aegis_machines import Machine, MachineCodeTaken, StoreFailure, User
+from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.testing import make_machine
+from tests.servers import GaleraCluster, MariaDBServer, PostgresServer, Proxy, SynchronousPair, wait_until
+
+from . import models
+from .conftest import on
+from .models import FIRST, SECOND, Account
+
+CODE = make_machine().machine_code
+POSTGRESQL = ["postgresql-psycopg", "postgresql-psycopg2"]
+MARIADB = ["mariadb-pymysql", "mariadb-mysqlclient"]
+
+
+def stored(engine: Engine) -> list[tuple[str, int]]:
+    """Return the codes in the table with their owners, read on a connection that no fault touches."""
+    with Session(engine) as session:
+        rows = session.execute(select(models.Machine.machine_code, models.Machine.user_id))
+        return [(code, owner) for code, owner in rows]
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, engine: Engine) -> PostgresServer | MariaDBServer:
+    """The server that the engine talks to."""
+    name = "postgres" if engine.dialect.name == "postgresql" else "mariadb"
+    server: PostgresServer | MariaDBServer = request.getfixturevalue(name)
+    return server
+
+
+@pytest.fixture
+def proxy(server: PostgresServer | MariaDBServer) -> Iterator[Proxy]:
+    """A proxy before the server."""
+    with Proxy("127.0.0.1", server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied(engine: Engine, proxy: Proxy) -> Iterator[Engine]:
+    """An engine that goes through the proxy."""
+    through = create_engine(engine.url)
+
+    @event.listens_for(through, "do_connect")
+    def go_through(dialect: object, record: object, args: object, options: dict[str, Any]) -> None:
+        options["port"] = proxy.port
+
+    yield through
+    through.dispose()
+
+
+@contextmanager
+def later(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    """Do something a while from now, and not leave before it is done."""
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+def mentions_the_code(data: bytes) -> bool:
+    return CODE.encode() in data
+
+
+@on(*POSTGRESQL, *MARIADB)
+class TestLostConnections:
+    """A connection that breaks before, at and after the INSERT, with each driver."""
+
+    def test_a_lost_reply_to_a_committed_insert_is_a_yes(
+        self, engine: Engine, proxied: Engine, proxy: Proxy
+    ) -> None:
+        """The row was committed, the reply never came: the client is told "yes", and others "taken"."""
+        store = SQLAlchemyMachineStore(sessionmaker(proxied), models.Machine)
+        proxy.lose_commit_reply(mentions_the_code)
+        store.bind(make_machine(), FIRST)
+        assert proxy.fired == 1
+        assert stored(engine) == [(CODE, FIRST.key)]
+        proxy.lose_commit_reply(mentions_the_code)
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
+        assert proxy.fired == 2
+
+    def test_a_request_that_never_arrived_is_sent_again(
+        self, engine: Engine, proxied: Engine, proxy: Proxy
+    ) -> None:
+        """The connection broke before the server saw the INSERT."""
+        proxy.drop_before(mentions_the_code, times=2)
+        SQLAlchemyMachineStore(sessionmaker(proxied), models.Machine).bind(make_machine(), FIRST)
+        assert proxy.fired == 2
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    def test_a_pool_of_dead_connections_is_outlived(
+        self, proxied: Engine, proxy: Proxy, engine: Engine
+    ) -> None:
+        """Every pooled connection is dead at once, for the look-up of the user as for the machine."""
+        columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+        users = SQLAlchemyUserStore(sessionmaker(proxied), Account, **columns)
+        store = SQLAlchemyMachineStore(sessionmaker(proxied), models.Machine)
+        with proxied.connect(), proxied.connect(), proxied.connect():
+            pass
+        proxy.drop_all()
+        assert users.get("1") == FIRST
+        proxy.drop_all()
+        store.bind(make_machine(), FIRST)
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    def test_a_server_that_refuses_for_a_moment_is_waited_for(
+        self, proxied: Engine, proxy: Proxy, engine: Engine
+    ) -> None:
+        """New connections fail for a while, as during a restart."""
+        proxy.refuse()
+        with later(1, proxy.forward):
+            SQLAlchemyMachineStore(sessionmaker(proxied), models.Machine).bind(make_machine(), FIRST)
+        assert proxy.fired > 1
+        assert stored(engine) == [(CODE, FIRST.key)]
+
+    def test_a_server_that_refuses_for_longer_is_given_up(self, proxied: Engine, proxy: Proxy) -> None:
+        """At the deadline the failure says that the outcome is unknown."""
+        proxy.refuse()
+        store = SQLAlchemyMachineStore(sessionmaker(proxied), models.Machine, deadline=0.5)
+        began = time.monotonic()
+        with pytest.raises(StoreFailure, match="outcome unknown"):
+            store.bind(make_machine(), FIRST)
+        assert 0.5 <= time.monotonic() - began < 5
+
+    def test_ended_sessions_are_replaced(
+        self, engine: Engine, sessions: sessionmaker[Session], server: PostgresServer | MariaDBServer
+    ) -> None:
+        """An administrator ends every session, again and again, while machines are bound."""
+        store = SQLAlchemyMachineStore(sessions, models.Machine)
+        codes = [f"{number:032}" for number in range(1, 31)]
+        for code in codes:
+            if int(code) % 3 == 0:
+                server.terminate_backends()
+            store.bind(make_machine(code), FIRST)
+        assert sorted(code for code, _ in stored(engine)) == codes
+
+    def test_a_killed_server_comes_back(
+        self, engine: Engine, sessions: sessionmaker[Session], server: PostgresServer | MariaDBServer
+    ) -> None:
+        """What was acknowledged before a kill -9 is there after it, and a bind in between succeeds."""
+        store = SQLAlchemyMachineStore(sessions, models.Machine, deadline=60)
+        store.bind(make_machine("1" * 31 + "x"), SECOND)
+        server.kill()
+        with later(0.2, server.start):
+            store.bind(make_machine(), FIRST)
+        assert sorted(stored(engine)) == [("1" * 31 + "x", SECOND.key), (CODE, FIRST.key)]
+
+
+@on(*POSTGRESQL, *MARIADB)
+class TestLocks:
+    """Another transaction has inserted the same code, and has not ended yet."""
+
+    @pytest.fixture
+    def impatient(self, engine: Engine) -> Iterator[Engine]:
+        """An engine whose server gives up waiting for a lock after a moment (55P03, 1205)."""
+        settings = {"options": "-c lock_timeout=200ms"}
+        if engine.dialect.name != "postgresql":
+            settings = {"init_command": "SET SESSION innodb_lock_wait_timeout = 1"}
+        impatient = create_engine(engine.url, connect_args=settings)
+        yield impatient
+        impatient.dispose()
+
+    @pytest.mark.parametrize("end", ["rollback", "commit"])
+    def test_the_other_transaction_is_waited_for(self, engine: Engine, impatient: Engine, end: str) -> None:
+        """Its end decides: rolled back, the code is free; committed, it is taken."""
+        store = SQLAlchemyMachineStore(sessionmaker(impatient), models.Machine, deadline=10)
+        facts = {name: "x" for name in vars(make_machine()) if name != "registered_at"}
+        row = {**facts, "machine_code": CODE, "attempt": "0" * 32, "user_id": SECOND.key}
+        with engine.connect() as other:
+            other.execute(insert(models.Machine).values(registered_at=models.NOW, **row))
+            with later(1.5, getattr(other, end)):
+                outcome = attempt(store, FIRST)
+        assert outcome == (None if end == "rollback" else MachineCodeTaken)
+        assert stored(engine) == [(CODE, (FIRST if end == "rollback" else SECOND).key)]
+
+
+def attempt(store: SQLAlchemyMachineStore, user: User, machine: Machine | None = None) -> type | None:
+    """Bind, and return the class of what was raised."""
+    try:
+        store.bind(machine or make_machine(), user)
+    except MachineCodeTaken as taken:
+        return type(taken)
+    return None
+
+
+@on(*POSTGRESQL, *MARIADB)
+class TestPermanentFailures:
+    """Rows that the host's own table refuses, which no repetition can help."""
+
+    @pytest.mark.parametrize(
+        ("columns", "codes"),
+        [
+            (lambda: {"source": Column(String(8), nullable=False)}, "23502|1364|1048"),
+            (lambda: {"machine_cpu": Column(String(5))}, "22001|1406"),
+            (lambda: {"user_id": Column(Integer, CheckConstraint("user_id > 100"))}, "23514|4025"),
+        ],
+        ids=["NOT NULL", "too long", "CHECK"],
+    )
+    def test_a_row_that_the_table_refuses(
+        self, engine: Engine, columns: Callable[[], dict[str, Any]], codes: str
+    ) -> None:
+        """It fails at the first try, with the code of the server and no value."""
+        base: Any = declarative_base()
+        body = {"id": Column(Integer, primary_key=True), "user_id": Column(Integer), **columns()}
+        strict = type("Strict", (MachineMixin, base), {"__tablename__": "strict", **body})
+        base.metadata.create_all(engine)
+        store = SQLAlchemyMachineStore(sessionmaker(engine), strict)
+        with pytest.raises(StoreFailure, match=f"gave up after 1 tries: .*code ({codes})") as failure:
+            store.bind(make_machine(), FIRST)
+        assert CODE not in str(failure.value)
+        assert make_machine().machine_cpu not in str(failure.value)
+        assert store.list_for(FIRST) == []
+
+
+@on("postgresql-psycopg", "postgresql-psycopg2")
+def test_a_server_that_only_reads_is_waited_for(
+    engine: Engine, sessions: sessionmaker[Session], postgres: PostgresServer
+) -> None:
+    """An old primary refuses to write (25006): its connections are given up, and a writer is found."""
+
+    def set_read_only(value: str) -> None:
+        postgres.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        postgres.execute("SELECT pg_reload_conf()")
+
+    store = SQLAlchemyMachineStore(sessions, models.Machine, deadline=10)
+    store.is_available(CODE)
+    set_read_only("on")
+    try:
+        mode = "SHOW default_transaction_read_only"
+        wait_until(lambda: postgres.answer(mode) == [("on",)], 10, "read-only mode")
+        with later(1, lambda: set_read_only("off")):
+            store.bind(make_machine(), FIRST)
+    finally:
+        set_read_only("off")
+    assert stored(engine) == [(CODE, FIRST.key)]
+
+
+@on("postgresql-pair")
+def test_a_row_that_no_standby_has_is_not_acknowledged(engine: Engine, pair: SynchronousPair) -> None:
+    """A session that is ended while its COMMIT waits for the standby leaves a row that a fail-over loses.
+
+    It is visible, and it is this request's own, but the answer waits until the standby has it. So does a
+    refusal that is built on such a row.
+    """
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query ~* '{}'"
+
+    def waits_for_standby(verb: str, sessions: int) -> None:
+        counted = [(sessions,)]
+        wait_until(lambda: pair.primary.answer(waiting.format(verb)) == counted, 20, f"{verb} to wait")
+
+    outcomes: dict[object, type | None] = {}
+
+    def bind(user: User) -> None:
+        store = SQLAlchemyMachineStore(sessionmaker(engine), models.Machine)
+        outcomes[user.key] = attempt(store, user)
+
+    threads = [threading.Thread(target=bind, args=[user]) for user in (FIRST, SECOND)]
+    pair.pause_standby()
+    try:
+        threads[0].start()
+        waits_for_standby("^INSERT", 1)
+        pair.primary.terminate_backends()
+        waits_for_standby("^SELECT .* FOR SHARE", 1)
+        threads[1].start()
+        waits_for_standby("^SELECT .* FOR SHARE", 2)
+        assert stored(engine) == [(CODE, FIRST.key)]
+        assert outcomes == {}
+    finally:
+        pair.resume_standby()
+        for thread in threads:
+            thread.join(30)
+    assert outcomes == {FIRST.key: None, SECOND.key: MachineCodeTaken}
+    standby = create_engine(pair.standby.url("psycopg", str(engine.url.database)))
+    assert stored(standby) == [(CODE, FIRST.key)]
+    standby.dispose()
+
+
+@on("galera")
+def test_a_node_outside_of_the_primary_component_is_given_up(engine: Engine, galera: GaleraCluster) -> None:
+    """Without a quorum a node answers, but not for tables (1047): the failure says so, and passes."""
+    alone = create_engine(galera.nodes[0].url("pymysql", str(engine.url.database)))
+    store = SQLAlchemyMachineStore(sessionmaker(alone), models.Machine, deadline=1)
+    for node in galera.nodes[1:]:
+        node.pause()
+    try:
+        wait_until(lambda: not galera.nodes[0].ready(), 30, "the loss of the quorum")
+        with pytest.raises(StoreFailure, match=r"gave up after \d+ tries, outcome unknown: .*code 1047"):
+            store.bind(make_machine(), FIRST)
+    finally:
+        for node in galera.nodes[1:]:
+            node.resume()
+        galera.wait_synced()
+    store.bind(make_machine(), FIRST)
+    assert stored(engine) == [(CODE, FIRST.key)]
+    alone.dispose()
