@@ -63,8 +63,7 @@ class Server(Managed):
         """Start without waiting."""
         if self.running:
             raise ServerError("the server is running already")
-        if not self.data.exists():
-            self._create_data()
+        self._prepare_data()
         self._process = Process(self._command(), directory=self.directory, log=self.log)
 
     def wait_ready(self, timeout: float = 60) -> None:
@@ -119,6 +118,10 @@ class Server(Managed):
         """Kill the server and remove its directory."""
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _prepare_data(self) -> None:
+        if not self.data.exists():
+            self._create_data()
 
     def _ready_or_ended(self) -> bool:
         return not self.running or self.ready()
