@@ -31,6 +31,8 @@ from .process import ServerError, processes_in, wait_until
 from .proxy import Proxy
 from .server import Server
 
+pytestmark = pytest.mark.clusters  # of use to those who change the servers, and slow
+
 COUNT = "SELECT count(*) FROM machine"
 SERVER_KINDS = ["postgres", "mariadb"]
 DRIVERS = {"psycopg": "postgres", "psycopg2": "postgres", "pymysql": "mariadb", "mysqldb": "mariadb"}
