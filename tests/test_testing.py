@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+# Options meant for this run of pytest are not meant for one that it starts.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
 
 LOOK_THEN_INSERT = '''
 import time
@@ -85,7 +89,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         "no:cacheprovider",
         str(folder),
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
     assert done.returncode == 1
     return done.stdout
 

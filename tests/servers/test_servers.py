@@ -27,7 +27,7 @@ from .availability import (
 )
 from .mariadb import GaleraCluster, MariaDBServer
 from .postgres import PostgresServer, SynchronousPair
-from .process import ServerError, processes_in, wait_until
+from .process import ServerError, new_directory, processes_in, run, wait_until
 from .proxy import Proxy
 from .server import Server
 
@@ -236,6 +236,17 @@ def test_founder_of_the_galera_cluster_joins_it_again(galera: GaleraCluster) -> 
     assert _codes(first) == ["meanwhile"]
 
 
+def test_stopped_galera_node_catches_up(galera: GaleraCluster) -> None:
+    """A node that was shut down in order fetches what it misses."""
+    first, second, _ = galera.nodes
+    _create_table(first)
+    second.stop()
+    first.execute(_insert("meanwhile"))
+    second.start()
+    galera.wait_synced()
+    assert _codes(second) == ["meanwhile"]
+
+
 def test_paused_galera_node_is_left_behind_and_catches_up(galera: GaleraCluster) -> None:
     """A node paused for longer than the suspect time-out is expelled and returns when resumed."""
     first, second, third = galera.nodes
@@ -359,6 +370,41 @@ def test_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ServerError, match="no_such_setting"), server:
         pass
     assert not server.directory.exists()
+
+
+def test_server_that_dies_early_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that ends before it answers is reported at once, with its own message."""
+    require_postgres()
+    server = PostgresServer()
+    server._create_data()
+    monkeypatch.setattr(postgres_module, "_SETTINGS", {"no_such_setting": "1"})
+    with pytest.raises(ServerError, match="no_such_setting"):
+        server.start()
+    server.close()
+
+
+def test_running_server_is_not_started_twice(postgres: PostgresServer) -> None:
+    """A second start would leave the first process to nobody."""
+    with pytest.raises(ServerError, match="running already"):
+        postgres.start()
+    assert postgres.answer("SELECT 1") == [(1,)]
+
+
+def test_tool_that_fails_or_hangs_is_reported() -> None:
+    """The error holds what the tool has printed, and a hanging tool is ended."""
+    directory = new_directory("tool")
+    log = directory / "log"
+    with pytest.raises(ServerError, match="status 3\nspoken"):
+        run(["sh", "-c", "echo spoken; exit 3"], directory=directory, log=log)
+    with pytest.raises(ServerError, match=r"still running after 0\.2 s"):
+        run(["sleep", "60"], directory=directory, log=log, timeout=0.2)
+    assert processes_in(directory) == []
+
+
+def test_waiting_in_vain_is_reported(tmp_path: Path) -> None:
+    """The error says what was waited for."""
+    with pytest.raises(ServerError, match="in vain for the moon"):
+        wait_until(lambda: False, 0.05, "the moon", tmp_path / "no-log")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -155,6 +155,6 @@ def _repeat(work: Callable[[Begin], T], begin: Begin, deadline: float | None) ->
             or (len(failures) > 1 and time.monotonic() >= deadline)
         ):
             unknown = ", outcome unknown" if Failure.OUTAGE in failures else ""
-            raise StoreFailure(f"gave up after {len(failures)} tries{unknown}: {text}")
+            raise StoreFailure(f"gave up at try {len(failures)}{unknown}: {text}")
         time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -169,7 +169,7 @@ class TestUnknownOutcome:
         """The row may be there, and the text says so, without any value."""
         Fault(engine, "INSERT", "after", 1, lost_connection())
         outage = Fault(engine, "SELECT", "before", 1000, lost_connection())
-        with pytest.raises(StoreFailure, match=r"gave up after \d+ tries, outcome unknown") as failure:
+        with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:
             store.bind(make_machine(), FIRST)
         assert "secret" not in str(failure.value)
         assert (failure.value.__cause__, failure.value.__context__) == (None, None)
@@ -213,9 +213,7 @@ class TestOtherFailures:
         """A missing table is found at the first try; the log learns which."""
         Machine.__table__.drop(engine)
         statements.clear()
-        with pytest.raises(
-            StoreFailure, match=r"gave up after 1 tries: .*(no such table: machine|42P01|1146)"
-        ):
+        with pytest.raises(StoreFailure, match=r"gave up at try 1: .*(no such table: machine|42P01|1146)"):
             store.bind(make_machine(), FIRST)
         assert statements == ["INSERT"]
 

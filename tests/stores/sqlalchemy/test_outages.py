@@ -221,7 +221,7 @@ class TestPermanentFailures:
         strict = type("Strict", (MachineMixin, base), {"__tablename__": "strict", **body})
         base.metadata.create_all(engine)
         store = SQLAlchemyMachineStore(sessionmaker(engine), strict)
-        with pytest.raises(StoreFailure, match=f"gave up after 1 tries: .*code ({codes})") as failure:
+        with pytest.raises(StoreFailure, match=f"gave up at try 1: .*code ({codes})") as failure:
             store.bind(make_machine(), FIRST)
         assert CODE not in str(failure.value)
         assert make_machine().machine_cpu not in str(failure.value)
@@ -300,7 +300,7 @@ def test_a_node_outside_of_the_primary_component_is_given_up(engine: Engine, gal
         node.pause()
     try:
         wait_until(lambda: not galera.nodes[0].ready(), 30, "the loss of the quorum")
-        with pytest.raises(StoreFailure, match=r"gave up after \d+ tries, outcome unknown: .*code 1047"):
+        with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown: .*code 1047"):
             store.bind(make_machine(), FIRST)
     finally:
         for node in galera.nodes[1:]:

@@ -39,6 +39,10 @@ class Guid(TypeDecorator[uuid.UUID]):
     impl = CHAR(32)
     cache_ok = True
 
+    @property
+    def python_type(self) -> type:
+        raise NotImplementedError  # as SQLAlchemy before 2.1 has it for types that do not say
+
     def process_bind_param(self, value: object, dialect: object) -> str | None:
         return uuid.UUID(str(value)).hex
 

@@ -1,0 +1,211 @@
+"""A history over HTTP while servers are killed: one owner per code, and every 200 is there."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.servers import (
+    GaleraCluster,
+    MariaDBServer,
+    PostgresServer,
+    Proxy,
+    SynchronousPair,
+    require_galera,
+    require_mariadb,
+    require_postgres,
+    wait_until,
+)
+from tests.servers.process import free_port
+
+from .history import violations
+from .load import Load, outcomes
+from .serving import Gunicorn
+
+pytestmark = pytest.mark.faults
+
+OPERATIONS = 4000
+FAULTS = 10
+PAUSE = 1.5
+Fault = Callable[[], object]
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    """Ends what a test started, last things first."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def asks_for_a_shared_code(data: bytes) -> bool:
+    return b"shared-" in data
+
+
+def torment(
+    name: str, servers: list[Gunicorn], faults: list[Fault], databases: list[str], heal: Fault
+) -> None:
+    """Let clients contend while the faults come in turn; then check the history against each database."""
+    load = Load(servers)
+    outages: list[tuple[float, float]] = []
+    began = time.monotonic()
+    while len(outages) < FAULTS or load.operations < OPERATIONS:
+        start = time.monotonic()
+        faults[len(outages) % len(faults)]()
+        # What a fault did may take a while to be noticed and mended, such as a new node's first connection.
+        outages.append((start, time.monotonic() + PAUSE))
+        time.sleep(PAUSE)
+        assert time.monotonic() - began < 240, f"{load.operations} operations, {len(outages)} faults"
+    heal()
+    history = load.finish()
+    time.sleep(1)
+    found = []
+    for database in databases:
+        engine = create_engine(database)
+        with engine.connect() as connection:
+            table = [(str(code), int(user)) for code, user in connection.execute(text(QUERY))]
+        engine.dispose()
+        found += violations(history, table, outages)
+    longest = max(end - start for start, end in outages)
+    print(
+        f"\n{name}: {len(history)} operations ({outcomes(history)}), {len(outages)} faults, "
+        f"the longest {longest:.1f} s, {len(found)} violations"
+    )
+    assert found == []
+    assert len(history) >= OPERATIONS
+
+
+QUERY = "SELECT machine_code, user_id FROM machine"
+
+
+def test_sqlite(tmp_path: Path, closing: ExitStack) -> None:
+    """Workers are killed, and another program locks the file."""
+    path = tmp_path / "host.db"
+    gunicorn = closing.enter_context(Gunicorn(tmp_path, free_port(), f"sqlite:///{path}"))
+
+    def lock() -> None:
+        connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        time.sleep(0.7)
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    torment("SQLite", [gunicorn], [gunicorn.kill_worker, lock], [f"sqlite:///{path}"], lambda: None)
+
+
+def proxied(
+    server: PostgresServer | MariaDBServer, tmp_path: Path, closing: ExitStack
+) -> tuple[Gunicorn, Proxy]:
+    """Serve the example on a server behind a proxy."""
+    proxy = closing.enter_context(Proxy("127.0.0.1", server.port))
+    database = server.url().replace(f":{server.port}", f":{proxy.port}")
+    return closing.enter_context(Gunicorn(tmp_path, free_port(), database)), proxy
+
+
+def torment_one_server(server: PostgresServer | MariaDBServer, tmp_path: Path, closing: ExitStack) -> None:
+    """Lose replies and requests, end sessions, kill the server and the workers."""
+    gunicorn, proxy = proxied(server, tmp_path, closing)
+
+    def kill_and_start() -> None:
+        server.kill()
+        server.start()
+
+    faults: list[Fault] = [
+        lambda: proxy.lose_commit_reply(asks_for_a_shared_code, times=20),
+        server.terminate_backends,
+        gunicorn.kill_worker,
+        kill_and_start,
+        lambda: proxy.drop_before(asks_for_a_shared_code, times=20),
+        proxy.drop_all,
+    ]
+    torment(type(server).__name__, [gunicorn], faults, [server.url()], proxy.forward)
+
+
+def test_postgresql(tmp_path: Path, closing: ExitStack) -> None:
+    """PostgreSQL is killed and restarted, ends sessions, and its replies are lost."""
+    require_postgres()
+    torment_one_server(closing.enter_context(PostgresServer()), tmp_path, closing)
+
+
+def test_mariadb(tmp_path: Path, closing: ExitStack) -> None:
+    """MariaDB is killed and restarted, ends sessions, and its replies are lost."""
+    require_mariadb()
+    torment_one_server(closing.enter_context(MariaDBServer()), tmp_path, closing)
+
+
+def test_synchronous_pair(tmp_path: Path, closing: ExitStack) -> None:
+    """The standby is paused, waiting sessions are ended, and it takes over from a killed primary."""
+    require_postgres()
+    pair = closing.enter_context(SynchronousPair())
+    gunicorn = closing.enter_context(Gunicorn(tmp_path, free_port(), pair.url()))
+
+    def end_waiting_sessions() -> None:
+        pair.pause_standby()
+        time.sleep(1)
+        pair.primary.terminate_backends()
+        time.sleep(0.5)
+        pair.resume_standby()
+
+    def lose_what_no_standby_has() -> None:
+        pair.pause_standby()
+        time.sleep(1)
+        pair.primary.terminate_backends()
+        time.sleep(0.5)
+        pair.primary.pause()  # takes no more writes, and answers nobody
+        pair.resume_standby()
+        pair.promote()
+        pair.rejoin()
+
+    def fail_over() -> None:
+        pair.promote()
+        pair.rejoin()
+
+    faults: list[Fault] = [end_waiting_sessions, fail_over, gunicorn.kill_worker, lose_what_no_standby_has]
+    torment("Synchronous pair", [gunicorn], faults, [pair.url()], lambda: None)
+
+
+def test_galera(tmp_path: Path, closing: ExitStack) -> None:
+    """Every node takes writes, while nodes are killed, paused and started again."""
+    require_galera()
+    cluster = closing.enter_context(GaleraCluster())
+    servers = [closing.enter_context(Gunicorn(tmp_path, free_port(), node.url())) for node in cluster.nodes]
+
+    def restart() -> None:
+        cluster.nodes[2].kill()
+        time.sleep(1)
+        cluster.nodes[2].start()
+        cluster.wait_synced()
+
+    def pause() -> None:
+        cluster.nodes[1].pause()
+        time.sleep(1)
+        cluster.nodes[1].resume()
+        cluster.wait_synced()
+
+    databases = [node.url() for node in cluster.nodes]
+    faults: list[Fault] = [pause, servers[0].kill_worker, restart]
+    torment("Galera", servers, faults, databases, cluster.wait_synced)
+
+
+def test_a_store_that_looks_and_then_inserts_is_caught(tmp_path: Path, closing: ExitStack) -> None:
+    """The checker finds two owners where no key decides, without any fault."""
+    require_postgres()
+    server = closing.enter_context(PostgresServer())
+    app = "tests.faults.broken_app:create_app()"
+    gunicorn = closing.enter_context(Gunicorn(tmp_path, free_port(), server.url(), app))
+    load = Load([gunicorn])
+    wait_until(lambda: load.operations > 500, 60, "operations")
+    history = load.finish()
+    engine = create_engine(server.url())
+    with engine.connect() as connection:
+        table = [(str(code), int(user)) for code, user in connection.execute(text(QUERY))]
+    engine.dispose()
+    found = violations(history, table, [])
+    print(f"\nlook, then insert: {len(history)} operations ({outcomes(history)}), {len(found)} violations")
+    assert any("was acknowledged twice" in violation for violation in found)
+    assert any("rows" in violation for violation in found)
