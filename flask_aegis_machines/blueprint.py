@@ -70,7 +70,7 @@ def create_blueprint(
     if not callable(authenticate):
         raise ConfigurationError("authenticate must be a callable that returns an identity or None.")
 
-    def register_machine_info_by_aegisspeed_id() -> Response:
+    def register_machine_info_by_aegisspeed_id(**_of_prefix: object) -> Response:
         act = partial(_register, machines)
         return _serve(settings.REGISTER_OPEN, schema.REGISTRATION, users, authenticate, act)
 
@@ -131,8 +131,7 @@ def _register(machines: MachineStore, user: User, fields: schema.Fields) -> Resp
     machine = Machine(**{name: fields[name] for name in MACHINE_FIELDS})
     repeat_by_owner = settings.enabled(current_app.config, settings.REPEAT_BY_OWNER)
     # The answer is ready before the machine is bound: afterwards nothing may turn it into another.
-    data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
-    answer = _envelope(REGISTERED, data)
+    answer = _envelope(REGISTERED, {"machine_code": machine.machine_code, "user_id": redact(user.id_number)})
     binding.register(machines, machine, user, repeat_by_owner=repeat_by_owner)
     return answer
 
@@ -166,6 +165,6 @@ def _limited(error: HTTPException) -> Response:
     """Put the "no" of a limiter on this blueprint into the envelope, its headers kept."""
     response = _envelope(TOO_MANY_REQUESTS, {})
     for header, value in error.get_response().headers:
-        if header not in response.headers:
+        if not header.lower().startswith("content-"):
             response.headers.add(header, value)
     return response

@@ -49,7 +49,7 @@ def jwt_identity() -> object:
         verify_jwt_in_request(locations=["headers"])
     except UserLookupError:
         raise UserNotFound from None
-    except (JWTExtendedException, InvalidTokenError):
+    except (JWTExtendedException, InvalidTokenError, RecursionError):  # a header nested too deeply
         raise Unauthorized from None
     return get_jwt_identity()
 

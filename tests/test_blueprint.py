@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ from flask_aegis_machines.errors import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 from .conftest import FIRST, SECOND
+from .test_body import JSON
 
 Register = Callable[..., TestResponse]
 
@@ -516,3 +518,31 @@ class TestWrongSetUp:
         app.config["JWT_SECRET_KEY"] = "a secret of the tests, of more than 32 bytes"
         JWTManager(app)
         assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10401")
+
+
+def test_a_json_provider_that_fails_leaves_nothing_bound() -> None:
+    """The whole answer is made before the machine is bound, bytes and all."""
+    machines = MemoryMachineStore()
+    app = mount(machines)
+
+    class FailsOnce(type(app.json)):  # type: ignore[misc]
+        failed = False
+
+        def dumps(self, obj: Any, **kwargs: Any) -> str:
+            if not self.failed:
+                self.failed = True
+                raise TypeError("the provider broke")
+            return str(super().dumps(obj, **kwargs))
+
+    app.json = FailsOnce(app)
+    answer = app.test_client().post(REGISTER_PATH, data=json.dumps(example()), content_type=JSON)
+    assert_answer(answer, "10005")
+    assert machines.list_for(FIRST) == []
+
+
+def test_zero_is_somebody() -> None:
+    """``None`` alone is nobody: a host may count its users from 0."""
+    stores = {"users": MemoryUserStore([User(0, "ASD000001", "")]), "machines": MemoryMachineStore()}
+    app = Flask("host")
+    app.register_blueprint(create_blueprint(**stores, authenticate=lambda: 0))
+    assert app.test_client().post(REGISTER_PATH, json=example()).status_code == 200

@@ -159,3 +159,25 @@ def test_no_copy_of_the_body_stays_in_the_request(
     app.teardown_request(lambda error: found.append(request.get_data()))
     client.post(REGISTER_PATH, json=document, headers={"Authorization": f"Bearer {token}"})
     assert found == [b""]
+
+
+def test_the_limit_is_the_documented_one() -> None:
+    """16 KiB are 16,384 bytes."""
+    assert MAX_BYTES == 16384
+
+
+def test_a_body_that_says_that_it_is_too_long_is_not_read(app: Flask, token: str) -> None:
+    """Its length is enough to refuse it."""
+    stream = Endless(b" " * 20000)
+    status, answer = post_stream(app, token, stream, CONTENT_LENGTH="20000")
+    assert (status[:3], answer["code"], stream.taken) == ("413", "10413", 0)
+
+
+def test_a_body_shorter_than_its_length_is_10400(app: Flask, token: str) -> None:
+    """Servers that do not end the stream themselves leave it to Werkzeug to find out."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": JSON}
+    ready = EnvironBuilder(path=REGISTER_PATH, method="POST", headers=headers).get_environ()
+    ready.update({"wsgi.input": io.BytesIO(b'{"a":'), "CONTENT_LENGTH": "4000"})
+    body, status, _ = run_wsgi_app(app, ready)
+    answer = json.loads(b"".join(body))
+    assert (status[:3], answer["data"]) == ("400", {"errors": {"body": ["broke off before its end"]}})

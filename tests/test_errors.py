@@ -54,3 +54,14 @@ def test_refusals_that_carry_something_say_it_in_words(by_same_user: bool) -> No
     assert (str(taken), taken.by_same_user) == ("Machine code already registered", by_same_user)
     invalid = errors.InvalidRequest({"machine_cpu": ["required field"]})
     assert str(invalid) == "Invalid request"
+
+
+def test_the_answers_that_we_added_do_not_change() -> None:
+    """Clients may have come to rely on the texts as well as on the codes."""
+    assert {answer.code: answer.result for answer in errors.ANSWERS if answer.code > "10006"} == {
+        "10400": "Invalid request",
+        "10401": "Missing or invalid token",
+        "10413": "Request body too large",
+        "10415": "Content-Type must be application/json",
+        "10429": "Too many requests",
+    }

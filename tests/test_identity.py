@@ -257,3 +257,17 @@ def test_a_missing_library_is_told_at_mount(
     )
     with pytest.raises(ConfigurationError, match=f"needs {package}: install it"):
         Flask("host").register_blueprint(blueprint)
+
+
+def test_a_user_who_is_not_authenticated_is_nobody() -> None:
+    """A host may know who asks, and still want a second factor."""
+
+    class Half(UserMixin):  # type: ignore[misc]
+        id = 7
+        is_authenticated = False
+
+    app = Flask("host")
+    app.secret_key = "a secret of the tests, of more than 32 bytes"
+    LoginManager(app).request_loader(lambda request: Half())
+    with app.test_request_context():
+        assert login_identity() is None

@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,13 @@ stores = {"users": MemoryUserStore(), "machines": MemoryMachineStore()}
 Flask("host").register_blueprint(create_blueprint(**stores, authenticate=bearer(lambda token: token)))
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_all_leaves_no_class_out(module: Any) -> None:
+    """Each public class that a module makes or gathers from its submodules is in ``__all__``."""
+    classes = {
+        name: value for name, value in vars(module).items() if inspect.isclass(value) and name[0] != "_"
+    }
+    made = {name for name, value in classes.items() if value.__module__.startswith(module.__name__)}
+    assert made - set(module.__all__) == set()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import FrozenInstanceError, astuple
+
+import pytest
 
 from flask_aegis_machines import User
 from flask_aegis_machines.records import MACHINE_FIELDS
 from flask_aegis_machines.testing import make_machine
+
+from .conftest import FIRST
 
 
 def test_the_fields_are_those_of_the_api_document() -> None:
@@ -34,3 +38,10 @@ def test_no_repr_shows_an_identifier() -> None:
     hidden = [*filter(None, astuple(machine)), user.aegisspeed_id, user.id_number]
     assert [value for value in hidden if value in shown] == []
     assert "7" in repr(user)
+
+
+@pytest.mark.parametrize(("record", "name"), [(FIRST, "key"), (make_machine(), "machine_code")])
+def test_records_do_not_change(record: object, name: str) -> None:
+    """What was checked is what is bound."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, name, "another")

@@ -168,3 +168,11 @@ def test_threads_do_not_share_a_verdict(document: dict[str, Any]) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(count_passes, range(8))) == [300, 0] * 4
+
+
+def test_a_validator_is_made_once(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making one costs more than using it."""
+    form = Form(REGISTRATION.schema)
+    monkeypatch.setattr(form, "_new_validator", pytest.fail)
+    for _ in range(3):
+        form.check(document)

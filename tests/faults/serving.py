@@ -25,7 +25,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Gunicorn:
-    """Three workers of four threads each on a port of loopback."""
+    """Three workers of four threads each on a port of loopback.
+
+    The app is loaded before they fork: a worker that starts anew needs no database for it.
+    """
 
     def __init__(self, folder: Path, port: int, database: str, app: str = "example_app:create_app()") -> None:
         self.port = port
@@ -38,6 +41,7 @@ class Gunicorn:
             "FLASK_JWT_SECRET_KEY": SECRET,
         }
         options = [
+            "--preload",
             "--workers=3",
             "--threads=4",
             "--timeout=60",

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select
 
+from example_app.models import Machine, User
 from tests.servers import (
     GaleraCluster,
     MariaDBServer,
@@ -66,11 +67,7 @@ def torment(
     time.sleep(1)
     found = []
     for database in databases:
-        engine = create_engine(database)
-        with engine.connect() as connection:
-            table = [(str(code), int(user)) for code, user in connection.execute(text(QUERY))]
-        engine.dispose()
-        found += violations(history, table, outages)
+        found += violations(history, bound(database), outages)
     longest = max(end - start for start, end in outages)
     print(
         f"\n{name}: {len(history)} operations ({outcomes(history)}), {len(outages)} faults, "
@@ -80,7 +77,14 @@ def torment(
     assert len(history) >= OPERATIONS
 
 
-QUERY = "SELECT machine_code, user_id FROM machine"
+def bound(database: str) -> list[tuple[str, int]]:
+    """Return every row of the machines' table: the code, and which of the two users owns it."""
+    engine = create_engine(database)
+    query = select(Machine.machine_code, User.aegisspeed_id).join(User, User.id == Machine.user_id)
+    with engine.connect() as connection:
+        rows = [(code, int(aegisspeed_id[-1])) for code, aegisspeed_id in connection.execute(query)]
+    engine.dispose()
+    return rows
 
 
 def test_sqlite(tmp_path: Path, closing: ExitStack) -> None:
@@ -201,11 +205,7 @@ def test_a_store_that_looks_and_then_inserts_is_caught(tmp_path: Path, closing: 
     load = Load([gunicorn])
     wait_until(lambda: load.operations > 500, 60, "operations")
     history = load.finish()
-    engine = create_engine(server.url())
-    with engine.connect() as connection:
-        table = [(str(code), int(user)) for code, user in connection.execute(text(QUERY))]
-    engine.dispose()
-    found = violations(history, table, [])
+    found = violations(history, bound(server.url()), [])
     print(f"\nlook, then insert: {len(history)} operations ({outcomes(history)}), {len(found)} violations")
     assert any("was acknowledged twice" in violation for violation in found)
     assert any("rows" in violation for violation in found)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from threading import Thread
+from typing import Any
+
 import pytest
 
-from flask_aegis_machines import User
+from flask_aegis_machines import MachineCodeTaken, User
+from flask_aegis_machines.stores import memory
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
-from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract
+from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
 
 FIRST = User(1, "ASD000001", "110101199003071234")
 SECOND = User(2, "ASD000002", "220202199104082345")
@@ -41,3 +46,31 @@ class TestMemoryMachineStore(MachineStoreContract):
     @pytest.fixture
     def owners(self) -> tuple[User, User]:
         return FIRST, SECOND
+
+
+def test_nobody_comes_between_the_look_and_the_insert(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that bind one code at once have one winner, however slow the first is."""
+    real = memory.replace
+
+    def slow(*args: Any, **changes: Any) -> Any:
+        time.sleep(0.05)
+        return real(*args, **changes)
+
+    monkeypatch.setattr(memory, "replace", slow)
+    store = MemoryMachineStore()
+    outcomes: list[str] = []
+
+    def bind(user: User) -> None:
+        try:
+            store.bind(make_machine(), user)
+        except MachineCodeTaken:
+            outcomes.append("taken")
+        else:
+            outcomes.append("bound")
+
+    threads = [Thread(target=bind, args=(user,)) for user in (FIRST, SECOND)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["bound", "taken"]

@@ -7,6 +7,7 @@ what is told of one is its classes and its code.
 
 from __future__ import annotations
 
+import re
 import traceback
 from enum import Enum, auto
 from pathlib import Path
@@ -29,10 +30,15 @@ class Failure(Enum):
     """This server or connection cannot serve, and may have committed: try again on another connection."""
 
 
+# SQLite has no codes worth telling; these of its texts name tables and columns.
+_NAMES_NO_VALUE = re.compile(
+    r"no such |database |attempt to write |unable to open |[A-Z ]+ constraint failed"
+)
+
 # MySQL and MariaDB by error number, PostgreSQL by SQLSTATE (class 08 is added below).
 _BY_CODE: dict[int | str, Failure] = {
-    **dict.fromkeys([1062, 1317, "23505", "57014"], Failure.ONCE),
-    **dict.fromkeys([1205, 1213, "40001", "40P01", "55P03", "25P02"], Failure.CONTENTION),
+    **dict.fromkeys([1062, 1317, 1969, "23505", "57014"], Failure.ONCE),
+    **dict.fromkeys([1205, 1213, 3101, "40001", "40P01", "55P03", "25P02"], Failure.CONTENTION),
     **dict.fromkeys([0, 1040, 1047, 1053, 1158, 1159, 1160, 1161, 1180, 1203], Failure.OUTAGE),
     **dict.fromkeys([1290, 1792, 1836, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031], Failure.OUTAGE),
     **dict.fromkeys(["25006", "25P03", "53300", "57P01", "57P02", "57P03", "57P05"], Failure.OUTAGE),
@@ -86,8 +92,8 @@ def describe(error: BaseException) -> str:
     code = _code(driver)
     if code is not None:
         text += f", code {code}"
-    elif _is_sqlite(driver):
-        text += f", {driver}"  # SQLite's texts name tables and columns, never values
+    elif _is_sqlite(driver) and _NAMES_NO_VALUE.match(str(driver)):
+        text += f", {driver}"
     frames = traceback.extract_tb(error.__traceback__)
     return text + (f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "")
 

@@ -84,9 +84,12 @@ class SQLAlchemyMachineStore(MachineStore):
             try:
                 with begin() as connection:
                     connection.execute(self._insert, self._row(machine, user, attempt, registered_at))
-            except IntegrityError:
-                if not self._is_ours(begin, machine, user, attempt):
-                    raise
+                return
+            except IntegrityError as error:
+                conflict = error
+            # Out of the handler, so that no refusal leads to the driver's error and the values it quotes.
+            if not self._is_ours(begin, machine, user, attempt):
+                raise conflict
 
         self._transactions.run(work)
 
@@ -163,7 +166,7 @@ def _columns(model: type) -> dict[str, Column[Any]]:
     table = code.table
     if not isinstance(table, Table) or any(column.table is not table for column in columns.values()):
         raise ConfigurationError(f"All columns of {model.__name__} must be in one table.")
-    if not any(list(key) == [code] for key in _unique_keys(table)):
+    if not any(len(key) == 1 and key[0] is code for key in _unique_keys(table)):
         raise ConfigurationError(
             f"Nothing in table {table.name} makes {code.name} unique, so a machine could get two owners: "
             "give that column unique=True, index=True, as MachineMixin does."
@@ -171,8 +174,11 @@ def _columns(model: type) -> dict[str, Column[Any]]:
     return columns
 
 
-def _unique_keys(table: Table) -> list[list[Column[Any]]]:
-    keys = [list(index.columns) for index in table.indexes if index.unique]
+def _unique_keys(table: Table) -> list[list[Any]]:
+    # An index with a condition (the pattern of soft deletes) lets a code in twice.
+    indexes = [index for index in table.indexes if index.unique]
+    whole = [index for index in indexes if not any(option.endswith("_where") for option in index.kwargs)]
+    keys = [list(index.expressions) for index in whole]
     for constraint in table.constraints:
         if isinstance(constraint, (UniqueConstraint, PrimaryKeyConstraint)):
             keys.append(list(constraint.columns))

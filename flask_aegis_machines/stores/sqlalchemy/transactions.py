@@ -68,10 +68,17 @@ class Transactions:
 
         Raises:
             Refusal: ``work`` raised it.
+            ConfigurationError: The transaction is the host's, but each call makes a session of its own.
             StoreFailure: ``work`` failed for good; the text says how, without values.
         """
         if self._of_host:
             session = self._session()
+            if self._session() is not session:
+                raise ConfigurationError(
+                    'transaction="host" needs the session that you commit: pass db.session or another '
+                    "scoped_session, or a lambda that returns the session of the request; a sessionmaker "
+                    "makes a new one each time."
+                )
             session.flush()  # the host's rows and the host's errors, before anything of ours
             bind: Engine | Connection = session.connection({"mapper": self._mapper})
         else:
@@ -152,7 +159,8 @@ def _repeat(work: Callable[[Begin], T], begin: Begin, deadline: float | None) ->
             deadline is None
             or latest is Failure.PERMANENT
             or failures.count(Failure.ONCE) > 1
-            or (len(failures) > 1 and time.monotonic() >= deadline)
+            # Past the deadline too an outage is looked into once: it may have committed.
+            or (time.monotonic() >= deadline and (len(failures) > 1 or latest is not Failure.OUTAGE))
         ):
             unknown = ", outcome unknown" if Failure.OUTAGE in failures else ""
             raise StoreFailure(f"gave up at try {len(failures)}{unknown}: {text}")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+)
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import declarative_base
 from sqlalchemy.schema import CreateTable
 
 from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
+from flask_aegis_machines.stores.sqlalchemy import (
+    AccountMixin,
+    MachineMixin,
+)
 
 from .models import Account, Machine
 
@@ -76,3 +84,12 @@ def test_text_is_plain_elsewhere(dialect: Dialect) -> None:
 def test_the_account_mixin_has_the_two_columns_that_hosts_lack() -> None:
     """What identifies the user is the host's to add."""
     assert {name for name in vars(AccountMixin) if not name.startswith("_")} == {"aegisspeed_id", "id_number"}
+
+
+def test_lengths_zones_and_emptiness_are_as_documented() -> None:
+    """Every fact has 255 characters, moments have a zone, and an account has its ID number."""
+    declared = {**ddl(ACCOUNTS, postgresql.dialect()), **ddl(MACHINES, postgresql.dialect())}
+    facts = MACHINE_FIELDS[1:]
+    assert [declared[name] for name in facts] == [f"{name} VARCHAR(255) NOT NULL" for name in facts]
+    assert declared["registered_at"] == "registered_at TIMESTAMP WITH TIME ZONE NOT NULL"
+    assert declared["id_number"] == "id_number VARCHAR(64) NOT NULL"

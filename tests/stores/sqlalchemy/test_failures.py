@@ -9,7 +9,9 @@ import psycopg2
 import psycopg2.errors
 import pymysql
 import pytest
-from sqlalchemy import exc
+from sqlalchemy import (
+    exc,
+)
 
 from flask_aegis_machines.stores.sqlalchemy.failures import Failure, classify, describe
 
@@ -109,3 +111,31 @@ def test_the_line_that_raised_is_told() -> None:
     with pytest.raises(ValueError, match="secret") as raised:
         raise ValueError("secret")
     assert describe(raised.value).startswith("builtins.ValueError, at test_failures.py:")
+
+
+class Psycopg2Deadlock(Exception):
+    """An error whose code alone says what it means, under psycopg2's name for it."""
+
+    pgcode = "40P01"
+
+
+class MySQLdbError(Exception):
+    """An error of mysqlclient's, which need not be installed."""
+
+    __module__ = "MySQLdb.exceptions"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (wrap(Psycopg2Deadlock()), Failure.CONTENTION),
+        (wrap(MySQLdbError(1213, "Deadlock found")), Failure.CONTENTION),
+        *((wrap(MYSQL(code, "")), Failure.OUTAGE) for code in (1040, 1053)),
+        (wrap(psycopg.errors.CannotConnectNow()), Failure.OUTAGE),
+        (wrap(psycopg.errors.IdleInTransactionSessionTimeout(), exc.InternalError), Failure.OUTAGE),
+    ],
+    ids=str,
+)
+def test_more_failures(error: BaseException, expected: Failure) -> None:
+    """Contention is tried again, an outage on another connection, and what is wrong for good is not."""
+    assert classify(error) is expected

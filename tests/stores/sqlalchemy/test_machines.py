@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sqlite3
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import (
     Column,
+    DateTime,
     ForeignKey,
     Integer,
     String,
+    TypeDecorator,
     UniqueConstraint,
     create_engine,
     event,
+    exc,
     insert,
     select,
 )
-from sqlalchemy.engine import Engine
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 
 from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
 from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
+from flask_aegis_machines.stores.sqlalchemy import (
+    MachineMixin,
+    SQLAlchemyMachineStore,
+    SQLAlchemyUserStore,
+)
 from flask_aegis_machines.testing import MachineStoreContract, make_machine
 
 from .conftest import ENGINES, on
 from .models import FIRST, SECOND, Account, Machine
+from .test_failures import wrap
 
 CODE = make_machine().machine_code
 
@@ -219,7 +231,6 @@ class TestOtherFailures:
 
     def test_a_locked_database_is_waited_for(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
         """ "database is locked" passes, and nothing was written by what failed."""
-        import sqlite3
 
         busy = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
         fault = Fault(engine, "INSERT", "before", 3, busy)
@@ -369,3 +380,121 @@ class TestModels:
 
         with pytest.raises(ConfigurationError, match="All columns of Spread must be in one table"):
             SQLAlchemyMachineStore(sessionmaker(), Spread)
+
+
+@on("sqlite")
+@pytest.mark.parametrize(
+    ("dialect", "clause"),
+    [(postgresql.dialect(), "FOR SHARE"), (mysql.dialect(), "LOCK IN SHARE MODE")],
+    ids=["postgresql", "mysql"],
+)
+def test_the_read_after_a_conflict_is_a_locking_one(
+    store: SQLAlchemyMachineStore, dialect: Dialect, clause: str
+) -> None:
+    """A shared lock waits for a commit that is not durable yet, and sees past an old snapshot."""
+    assert str(store._find.compile(dialect=dialect)).endswith(clause)
+
+
+@on("sqlite")
+def test_the_insert_asks_for_nothing_back(store: SQLAlchemyMachineStore) -> None:
+    """No RETURNING is sent to a server that would know it."""
+    query = store._insert.compile(dialect=postgresql.dialect(), column_keys=["machine_code"])
+    assert "RETURNING" not in str(query)
+
+
+def test_a_model_on_a_query_is_refused() -> None:
+    """What is no table has no key that could decide."""
+    base: Any = declarative_base()
+
+    class View(base):
+        __table__ = select(Machine.__table__).subquery()
+        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012
+
+    with pytest.raises(ConfigurationError, match="All columns of View must be in one table"):
+        SQLAlchemyMachineStore(sessionmaker(), View)
+
+
+@on("sqlite")
+def test_a_key_that_folds_case_makes_no_twin_a_taken_code(engine: Engine) -> None:
+    """Codes are compared here: a code that the key alone takes for another is a failure, not 10004."""
+    base: Any = declarative_base()
+
+    class Folded(MachineMixin, base):
+        __tablename__ = "folded"
+        id = Column(Integer, primary_key=True)
+        machine_code = Column(String(32, collation="NOCASE"), unique=True)
+        user_id = Column(Integer)
+
+    base.metadata.create_all(engine)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), Folded)
+    store.bind(make_machine(), FIRST)
+    assert store.is_available(CODE.upper())
+    with pytest.raises(StoreFailure, match="UNIQUE constraint failed"):
+        store.bind(make_machine(CODE.upper()), SECOND)
+
+
+def test_the_owner_is_told_apart_whatever_the_type_of_its_key(store: SQLAlchemyMachineStore) -> None:
+    """A user store of the host's may name the key as text where the column holds an integer."""
+    store.bind(make_machine(), FIRST)
+    with pytest.raises(MachineCodeTaken) as taken:
+        store.bind(make_machine(), User("1", "ASD000001", ""))
+    assert taken.value.by_same_user
+
+
+@on("sqlite")
+def test_moments_of_another_zone_become_utc(engine: Engine) -> None:
+    """A server that answers in its session's zone (PostgreSQL) changes no moment."""
+
+    class Local(TypeDecorator[datetime]):
+        impl = DateTime
+        cache_ok = True
+
+        def process_result_value(self, value: Any, dialect: Dialect) -> datetime:
+            moment: datetime = value.replace(tzinfo=timezone.utc)
+            return moment.astimezone(timezone(timedelta(hours=8)))
+
+    base: Any = declarative_base()
+
+    class Zoned(MachineMixin, base):
+        __tablename__ = "zoned"
+        id = Column(Integer, primary_key=True)
+        user_id = Column(Integer)
+        registered_at = Column(Local, nullable=False)
+
+    base.metadata.create_all(engine)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), Zoned)
+    store.bind(make_machine(), FIRST)
+    (kept,) = store.list_for(FIRST)
+    assert kept.registered_at is not None
+    assert kept.registered_at.utcoffset() == timedelta(0)
+    assert abs(kept.registered_at - datetime.now(timezone.utc)) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("kind", [SQLAlchemyMachineStore, SQLAlchemyUserStore])
+def test_the_deadline_is_four_seconds(kind: type) -> None:
+    """Both stores have the documented deadline unless the host gives another."""
+    assert inspect.signature(kind).parameters["deadline"].default == 4.0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancelled_statement_is_tried_once_more(
+    store: SQLAlchemyMachineStore, engine: Engine, times: int
+) -> None:
+    """Somebody who cancels twice means it."""
+    fault = Fault(engine, "INSERT", "before", times, wrap(psycopg.errors.QueryCanceled()))
+    if times == 1:
+        store.bind(make_machine(), FIRST)
+    else:
+        with pytest.raises(StoreFailure, match=r"gave up at try 2: .*code 57014"):
+            store.bind(make_machine(), FIRST)
+    assert fault.fired == times
+
+
+@on("sqlite")
+def test_an_unknown_outcome_stays_unknown(store: SQLAlchemyMachineStore, engine: Engine) -> None:
+    """A later failure that is clear does not hide that an earlier try may have committed."""
+    Fault(engine, "INSERT", "after", 1, lost_connection())
+    Fault(engine, "SELECT", "before", 1, wrap(psycopg.errors.UndefinedTable(), exc.ProgrammingError))
+    with pytest.raises(StoreFailure, match=r"at try 2, outcome unknown: .*code 42P01"):
+        store.bind(make_machine(), FIRST)
+    assert stored(engine) == [(CODE, FIRST.key)]

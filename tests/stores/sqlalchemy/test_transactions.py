@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sqlite3
+from typing import Any, NoReturn
 
 import pytest
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import (
+    create_engine,
+    event,
+    select,
+)
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from flask_aegis_machines import MachineCodeTaken, StoreFailure
-from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.stores.sqlalchemy import (
+    SQLAlchemyMachineStore,
+    SQLAlchemyUserStore,
+    transactions,
+)
+from flask_aegis_machines.stores.sqlalchemy.failures import Failure
 from flask_aegis_machines.testing import make_machine
 
+from .conftest import on
 from .models import FIRST, SECOND, Account, Machine
+from .test_failures import MYSQL, wrap
+from .test_machines import CODE, Fault, stored
+
+OTHER = "1" * 31 + "x"
 
 USER_COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 NEWCOMER = {"id": 3, "aegisspeed_id": "ASD000003", "id_number": "3" * 18}
@@ -246,3 +261,179 @@ class TestHostTransaction:
             with pytest.raises(IntegrityError, match="aegisspeed_id"):
                 store.bind(make_machine(), FIRST)
         assert machines_in(engine) == []
+
+
+@pytest.fixture
+def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
+    """A store that gives up soon."""
+    return SQLAlchemyMachineStore(sessions, Machine, deadline=0.3)
+
+
+@pytest.fixture
+def invalidated(engine: Engine) -> list[object]:
+    """The connections that were thrown away."""
+    seen: list[object] = []
+    event.listen(engine, "invalidate", lambda *args: seen.append(args[0]))
+    return seen
+
+
+@on("sqlite-begin")
+def test_a_commit_that_failed_leaves_no_lock_and_no_row(engine: Engine) -> None:
+    """The connection goes back to the pool without a transaction that the next user would commit."""
+
+    def refuse(connection: Connection) -> NoReturn:
+        raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database is locked"))
+
+    event.listen(engine, "commit", refuse)
+    with pytest.raises(StoreFailure, match="database is locked"):
+        SQLAlchemyMachineStore(sessionmaker(engine), Machine, deadline=0).bind(make_machine(), FIRST)
+    event.remove(engine, "commit", refuse)
+    beside = create_engine(engine.url, connect_args={"timeout": 0})
+    SQLAlchemyMachineStore(sessionmaker(beside), Machine, deadline=0).bind(make_machine(OTHER), SECOND)
+    beside.dispose()
+    with engine.connect() as connection:
+        connection.execute(select(Machine.id))
+        connection.commit()
+    assert stored(engine) == [(OTHER, SECOND.key)]
+
+
+@pytest.mark.parametrize("broken", ["rollback", "close"])
+def test_a_clean_up_that_fails_for_good_hides_no_verdict(
+    engine: Engine,
+    sessions: sessionmaker[Session],
+    monkeypatch: pytest.MonkeyPatch,
+    invalidated: list[object],
+    broken: str,
+) -> None:
+    """No retry heals an error that is not the database's; what cannot be rolled back is thrown away."""
+    store = SQLAlchemyMachineStore(sessions, Machine)
+    store.bind(make_machine(), FIRST)
+    failures: list[object] = []
+
+    def fail(*args: object) -> None:
+        if not failures:
+            failures.append(args)
+            raise RuntimeError("beyond repair")
+
+    if broken == "rollback":
+        event.listen(engine, "rollback", fail)
+    else:
+        real = Connection.close
+
+        def close(self: Connection) -> None:
+            real(self)
+            fail()
+
+        monkeypatch.setattr(Connection, "close", close)
+    with pytest.raises(MachineCodeTaken):
+        store.bind(make_machine(), SECOND)
+    assert (len(failures), len(invalidated)) == (1, int(broken == "rollback"))
+
+
+def test_after_the_commit_no_clean_up_turns_the_yes_into_another_answer(
+    engine: Engine, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that cannot be given back was of use all the same."""
+    real = Connection.close
+
+    def close(self: Connection) -> None:
+        real(self)
+        raise RuntimeError("beyond repair")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "close", close)
+        SQLAlchemyMachineStore(sessions, Machine).bind(make_machine(), FIRST)
+    assert stored(engine) == [(CODE, FIRST.key)]
+
+
+@on("sqlite")
+def test_the_first_failure_is_told_and_not_that_of_the_clean_up(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong with a connection afterwards, the log learns what went wrong first."""
+
+    def fail_with(error: type[Exception]) -> Any:
+        def fail(*args: object, **named: object) -> NoReturn:
+            raise error
+
+        return fail
+
+    errors = {"execution_options": OSError, "invalidate": LookupError, "close": EOFError}
+    for method, error in errors.items():
+        monkeypatch.setattr(Connection, method, fail_with(error))
+    monkeypatch.setattr(transactions, "classify", lambda error: Failure.OUTAGE)
+    with pytest.raises(StoreFailure, match=r"builtins\.OSError"):
+        SQLAlchemyMachineStore(sessions, Machine, deadline=0).bind(make_machine(), FIRST)
+
+
+@on("sqlite")
+@pytest.mark.parametrize(("code", "thrown_away"), [(1047, 1), (1213, 0)], ids=["outage", "contention"])
+def test_a_connection_to_a_server_that_cannot_serve_is_thrown_away(
+    store: SQLAlchemyMachineStore, engine: Engine, invalidated: list[object], code: int, thrown_away: int
+) -> None:
+    """A Galera node outside of the primary component answers pings, so its connections must not stay."""
+    Fault(engine, "INSERT", "before", 1, wrap(MYSQL(code, "")))
+    store.bind(make_machine(), FIRST)
+    assert len(invalidated) == thrown_away
+
+
+def test_an_interrupt_at_the_commit_throws_the_connection_away(
+    store: SQLAlchemyMachineStore, engine: Engine, invalidated: list[object]
+) -> None:
+    """Nobody knows in what state it is."""
+
+    def stop(connection: Connection) -> NoReturn:
+        raise KeyboardInterrupt
+
+    event.listen(engine, "commit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        store.bind(make_machine(), FIRST)
+    assert (len(invalidated), engine.pool.checkedout()) == (1, 0)
+
+
+@pytest.mark.parametrize("transaction", ["own", "host"])
+def test_each_model_may_have_an_engine_of_its_own(engine: Engine, transaction: Any) -> None:
+    """A session with several binds (SQLALCHEMY_BINDS) is asked for the machine's."""
+    elsewhere = create_engine("sqlite://")
+    with Session(elsewhere, binds={Machine: engine}) as session:
+        store = SQLAlchemyMachineStore(lambda: session, Machine, transaction=transaction)
+        store.bind(make_machine(), FIRST)
+        session.commit()
+    assert stored(engine) == [(CODE, FIRST.key)]
+    elsewhere.dispose()
+
+
+@on("sqlite")
+@pytest.mark.parametrize(("name", "savepoints"), [("sqlite", 0), ("postgresql", 1)])
+def test_joined_work_has_a_savepoint_but_on_sqlite(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, savepoints: int
+) -> None:
+    """Elsewhere a failed statement spoils the transaction; on SQLite a first savepoint would commit it."""
+    seen: list[object] = []
+    event.listen(engine, "savepoint", lambda *args: seen.append(args))
+    with engine.connect() as connection:
+        outer = connection.begin()
+        monkeypatch.setattr(engine.dialect, "name", name)
+        SQLAlchemyMachineStore(sessionmaker(connection), Machine).bind(make_machine(), FIRST)
+        outer.rollback()
+    assert len(seen) == savepoints
+
+
+@on("sqlite")
+def test_pauses_grow_up_to_half_a_second_and_are_random(
+    sessions: sessionmaker[Session], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who collided do not collide again, and a server that comes back is not stormed."""
+    bounds: list[tuple[float, float]] = []
+    slept: list[float] = []
+
+    def uniform(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return high / 2
+
+    monkeypatch.setattr(transactions.random, "uniform", uniform)
+    monkeypatch.setattr(transactions.time, "sleep", slept.append)
+    Fault(engine, "INSERT", "before", 7, wrap(MYSQL(1213, "")))
+    SQLAlchemyMachineStore(sessions, Machine).bind(make_machine(), FIRST)
+    assert bounds == [(0, pause) for pause in (0.02, 0.04, 0.08, 0.16, 0.32, 0.5, 0.5)]
+    assert slept == [high / 2 for _, high in bounds]

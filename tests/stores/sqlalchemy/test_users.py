@@ -6,17 +6,31 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import CHAR, BigInteger, Column, Integer, String, TypeDecorator, create_engine, event
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Column,
+    Integer,
+    Numeric,
+    String,
+    TypeDecorator,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
+from sqlalchemy.types import UserDefinedType
 
 from flask_aegis_machines import ConfigurationError, StoreFailure, User
-from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyUserStore
+from flask_aegis_machines.stores.sqlalchemy import (
+    SQLAlchemyUserStore,
+)
 from flask_aegis_machines.testing import UserStoreContract
 
 from .conftest import on
 from .models import FIRST, Account, Base
+from .test_machines import Fault, lost_connection
 
 COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 
@@ -175,3 +189,53 @@ def test_integers_are_of_their_column(sessions: sessionmaker[Session]) -> None:
     assert user is not None
     assert type(user.key) is int
     assert isinstance(Account.__table__.c.id.type, Integer)
+
+
+def test_a_look_up_is_repeated_like_an_insert(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Nearly every failure under fault came from the look-up, so it outlives the same outages."""
+    fault = Fault(engine, "SELECT", "before", 3, lost_connection())
+    assert SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1") == FIRST
+    assert fault.fired == 3
+
+
+def test_an_instance_is_no_model() -> None:
+    """What SQLAlchemy can inspect is not mapped for that."""
+    with pytest.raises(ConfigurationError, match="must be a mapped class"):
+        SQLAlchemyUserStore(sessionmaker(), Account(), **COLUMNS)  # type: ignore[arg-type]
+
+
+class Silent(UserDefinedType[str]):
+    """A type of a host's own, which cannot say what its Python type is."""
+
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type:
+        raise NotImplementedError
+
+    def get_col_spec(self, **kw: object) -> str:
+        return "VARCHAR(20)"
+
+
+@on("sqlite")
+@pytest.mark.parametrize(
+    ("kind", "identity", "reads"),
+    [(Silent(), "Alice", 1), (String(20), "A\0lice", 0), (Numeric(20), "Alice", 0)],
+    ids=["own type", "NUL", "decimal"],
+)
+def test_what_cannot_be_a_key_is_not_looked_up(engine: Engine, kind: Any, identity: str, reads: int) -> None:
+    """An identity that some driver would choke on is nobody's before the database is asked."""
+    base: Any = declarative_base()
+
+    class Person(base):
+        __tablename__ = "person"
+        key = Column(kind, primary_key=True)
+        speed_id = Column(String(9))
+        number = Column(String(18))
+
+    base.metadata.create_all(engine)
+    statements: list[object] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    names = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
+    assert SQLAlchemyUserStore(sessionmaker(engine), Person, **names).get(identity) is None
+    assert len(statements) == reads
