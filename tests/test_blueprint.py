@@ -167,6 +167,8 @@ class TestAnswers:
     def test_a_limiter_s_own_response_keeps_its_headers(self, app: Flask, register: Register) -> None:
         """A limiter that brings a response of its own loses its body alone."""
         ready = Response("slow down", 429, {"X-RateLimit-Limit": "5"}, mimetype="text/plain")
+        ready.headers["Content-Encoding"] = "gzip"
+        ready.headers.extend([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
         error = TooManyRequests(response=ready)
 
         def limit() -> NoReturn:
@@ -176,6 +178,8 @@ class TestAnswers:
         answer = register()
         assert_answer(answer, "10429")
         assert answer.headers["X-RateLimit-Limit"] == "5"
+        assert answer.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+        assert "Content-Encoding" not in answer.headers
 
 
 def example() -> dict[str, object]:
@@ -403,6 +407,13 @@ class TestMounting:
         app.register_blueprint(outer)
         answer = app.test_client().post("/outer/inner" + REGISTER_PATH, json=example())
         assert answer.status_code == 200
+
+    def test_a_prefix_may_have_variables(self) -> None:
+        """A host that serves many tenants mounts it under a prefix with their name."""
+        stores = {"users": MemoryUserStore([FIRST]), "machines": MemoryMachineStore()}
+        app = Flask("host")
+        app.register_blueprint(create_blueprint(**stores, authenticate=lambda: 1), url_prefix="/<tenant>")
+        assert app.test_client().post("/acme" + REGISTER_PATH, json=example()).status_code == 200
 
     def test_it_mounts_twice_under_two_names(self) -> None:
         """Two mounts in one app have stores of their own."""

@@ -138,6 +138,17 @@ class TestJwtIdentity:
         app.config["JWT_IDENTITY_CLAIM"] = "account"
         assert ask(self.token(app, "7")).json == {"identity": "7"}
 
+    def test_a_token_nested_too_deeply_is_unauthorized(
+        self, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Older releases of PyJWT let such a header run into Python's limit."""
+
+        def run_into_the_limit(**how: object) -> NoReturn:
+            raise RecursionError
+
+        monkeypatch.setattr("flask_jwt_extended.verify_jwt_in_request", run_into_the_limit)
+        assert ask("e30").json == {"refused": "Unauthorized", "text": ""}
+
     def test_what_the_host_s_callbacks_raise_passes_through(
         self, app: Flask, manager: JWTManager, ask: Ask
     ) -> None:

@@ -97,9 +97,13 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
             wrap(sqlite3.OperationalError("no such table: machine")),
             "sqlalchemy.exc.OperationalError from sqlite3.OperationalError, no such table: machine",
         ),
+        (
+            wrap(sqlite3.OperationalError("Could not decode to UTF-8 column 'id_number' with text 'secret'")),
+            "sqlalchemy.exc.OperationalError from sqlite3.OperationalError",
+        ),
         (ValueError("secret"), "builtins.ValueError"),
     ],
-    ids=["MySQL", "PostgreSQL", "SQLite", "others"],
+    ids=["MySQL", "PostgreSQL", "SQLite", "SQLite with a value", "others"],
 )
 def test_a_failure_is_told_without_values(error: Exception, told: str) -> None:
     """The classes and the code are told; a text that may quote a statement's values is not."""

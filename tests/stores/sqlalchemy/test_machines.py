@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     String,
     TypeDecorator,
@@ -166,6 +167,23 @@ class TestUnknownOutcome:
         with pytest.raises(MachineCodeTaken):
             store.bind(make_machine(), SECOND)
         assert fault.fired == 1
+
+    def test_contention_beyond_the_deadline_is_not_looked_into(
+        self, sessions: sessionmaker[Session], engine: Engine
+    ) -> None:
+        """Nothing was committed by what was in others' way, so a long wait is not made longer."""
+        busy = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+        fault = Fault(engine, "INSERT", "before", 2, busy)
+        with pytest.raises(StoreFailure, match=r"gave up at try 1: .*database is locked"):
+            SQLAlchemyMachineStore(sessions, Machine, deadline=0).bind(make_machine(), FIRST)
+        assert fault.fired == 1
+
+    def test_a_refusal_does_not_lead_to_the_driver_s_error(self, store: SQLAlchemyMachineStore) -> None:
+        """A host that logs a refusal logs no values of the statement that failed before it."""
+        store.bind(make_machine(), FIRST)
+        with pytest.raises(MachineCodeTaken) as taken:
+            store.bind(make_machine(), SECOND)
+        assert (taken.value.__cause__, taken.value.__context__) == (None, None)
 
     def test_a_lost_reply_does_not_hide_a_rival(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
         """Where another was first, an unclear failure in between makes no difference."""
@@ -348,6 +366,22 @@ class TestModels:
 
         with pytest.raises(ConfigurationError, match=r"Nothing in table loose makes machine_code unique"):
             SQLAlchemyMachineStore(sessionmaker(), Loose)
+
+    @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+    def test_a_key_with_a_condition_is_refused(self, database: str) -> None:
+        """The key of soft deletes lets a code in again, and so to a second owner."""
+        base: Any = declarative_base()
+
+        class Soft(MachineMixin, base):
+            __tablename__ = "soft"
+            id = Column(Integer, primary_key=True)
+            machine_code = Column(String(32))
+            user_id = Column(Integer)
+
+        condition = {f"{database}_where": Soft.user_id > 0}
+        Index("uq", Soft.machine_code, unique=True, **condition)
+        with pytest.raises(ConfigurationError, match=r"Nothing in table soft makes machine_code unique"):
+            SQLAlchemyMachineStore(sessionmaker(), Soft)
 
     @pytest.mark.parametrize("how", ["primary key", "constraint"])
     def test_any_key_on_the_code_alone_will_do(self, how: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from flask_aegis_machines import MachineCodeTaken, StoreFailure
+from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure
 from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
@@ -232,6 +232,12 @@ class TestHostTransaction:
             store.bind(make_machine(), newcomer)
             session.commit()
         assert (accounts_in(engine), machines_in(engine)) == ([1, 2, 3], [3])
+
+    def test_a_session_that_nobody_commits_is_a_wrong_set_up(self, sessions: sessionmaker[Session]) -> None:
+        """Where each call makes a new session, a "yes" would be worth nothing."""
+        store = SQLAlchemyMachineStore(sessions, Machine, transaction="host")
+        with pytest.raises(ConfigurationError, match="needs the session that you commit"):
+            store.bind(make_machine(), FIRST)
 
     def test_a_machine_that_comes_first_is_not_committed_either(self, engine: Engine) -> None:
         """No savepoint of ours ends the host's transaction."""
