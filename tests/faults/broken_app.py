@@ -32,4 +32,6 @@ def create_app() -> Flask:
     with app.app_context():
         db.session.execute(text("DROP INDEX IF EXISTS ix_machine_machine_code"))
         db.session.commit()
+        db.session.remove()
+        db.engine.dispose()  # the workers that are forked from here must not share a connection
     return app
