@@ -536,7 +536,7 @@ def test_a_json_provider_that_fails_leaves_nothing_bound() -> None:
     machines = MemoryMachineStore()
     app = mount(machines)
 
-    class FailsOnce(type(app.json)):  # type: ignore[misc]
+    class FailsOnce(type(app.json)):
         failed = False
 
         def dumps(self, obj: Any, **kwargs: Any) -> str:

@@ -273,7 +273,7 @@ def test_a_missing_library_is_told_at_mount(
 def test_a_user_who_is_not_authenticated_is_nobody() -> None:
     """A host may know who asks, and still want a second factor."""
 
-    class Half(UserMixin):  # type: ignore[misc]
+    class Half(UserMixin):
         id = 7
         is_authenticated = False
 

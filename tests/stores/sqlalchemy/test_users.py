@@ -201,7 +201,7 @@ def test_a_look_up_is_repeated_like_an_insert(engine: Engine, sessions: sessionm
 def test_an_instance_is_no_model() -> None:
     """What SQLAlchemy can inspect is not mapped for that."""
     with pytest.raises(ConfigurationError, match="must be a mapped class"):
-        SQLAlchemyUserStore(sessionmaker(), Account(), **COLUMNS)  # type: ignore[arg-type]
+        SQLAlchemyUserStore(sessionmaker(), Account(), **COLUMNS)
 
 
 class Silent(UserDefinedType[str]):
