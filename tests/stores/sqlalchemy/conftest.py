@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +148,17 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Engine]] = {
     "mariadb-mysqlclient": on_mariadb("mysqldb"),
     "galera": on_galera,
 }
-CLUSTERS = {"postgresql-pair", "galera"}
+# Ordinary runs take SQLite and one PostgreSQL; CI takes them all.
+QUICK = {name for name in ENGINES if name.startswith("sqlite")} | {"postgresql-psycopg"}
 DRIVERS = ["sqlite", "postgresql-psycopg", "postgresql-psycopg2", "mariadb-pymysql", "mariadb-mysqlclient"]
 
 
-@pytest.fixture(params=DRIVERS)
+def params(names: Iterable[str]) -> list[Any]:
+    """Mark the engines that an ordinary run leaves out."""
+    return [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.clusters]) for name in names]
+
+
+@pytest.fixture(params=params(DRIVERS))
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """An engine on each driver's database, unless a test names its own with ``on()``."""
     engine = ENGINES[request.param](request, tmp_path / "host.db")
@@ -167,9 +173,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 def on(*names: str) -> pytest.MarkDecorator:
     """Let a test run on the engines named."""
-    marks = {name: [pytest.mark.clusters] if name in CLUSTERS else [] for name in names}
-    params = [pytest.param(name, marks=marks[name]) for name in names]
-    return pytest.mark.parametrize("engine", params, indirect=True)
+    return pytest.mark.parametrize("engine", params(names), indirect=True)
 
 
 @pytest.fixture
