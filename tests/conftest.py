@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,9 @@ pytest.register_assert_rewrite("flask_aegis_machines.testing")
 
 FIRST = User(1, "ASD000001", "110101199003071234")
 SECOND = User(2, "ASD000002", "220202199104082345")
+
+# Options meant for this run of pytest are not meant for one that a test starts.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
 
 
 @pytest.fixture

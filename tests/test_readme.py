@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -13,11 +12,10 @@ import pytest
 from flask_aegis_machines.errors import ANSWERS
 from flask_aegis_machines.settings import DEFAULTS
 
+from .conftest import ENVIRONMENT
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-# Options meant for this run of pytest are not meant for one that it starts.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
 
 
 def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:

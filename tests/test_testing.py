@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-# Options meant for this run of pytest are not meant for one that it starts.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+from .conftest import ENVIRONMENT
 
 LOOK_THEN_INSERT = '''
 import time

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from tests.servers import (
     GaleraCluster,
     MariaDBServer,
@@ -24,7 +25,7 @@ from tests.servers import (
     require_postgres,
 )
 
-from .models import FIRST, SECOND, Account, Base
+from .models import FIRST, SECOND, Account, Base, Machine
 
 NUMBERS = itertools.count(1)
 
@@ -180,3 +181,16 @@ def on(*names: str) -> pytest.MarkDecorator:
 def sessions(engine: Engine) -> sessionmaker[Session]:
     """What a host hands to the stores."""
     return sessionmaker(engine)
+
+
+@pytest.fixture
+def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
+    """A store that gives up soon."""
+    return SQLAlchemyMachineStore(sessions, Machine, deadline=0.3)
+
+
+def stored(engine: Engine) -> list[tuple[str, int]]:
+    """Return the codes in the table with their owners, read in a session of its own."""
+    with Session(engine) as session:
+        rows = session.execute(select(Machine.machine_code, Machine.user_id))
+        return [(code, owner) for code, owner in rows]

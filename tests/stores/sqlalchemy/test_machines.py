@@ -39,7 +39,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
 )
 from flask_aegis_machines.testing import MachineStoreContract, make_machine
 
-from .conftest import ENGINES, on
+from .conftest import ENGINES, on, stored
 from .models import FIRST, SECOND, Account, Machine
 from .test_failures import wrap
 
@@ -66,25 +66,11 @@ class TestSQLAlchemyMachineStore(MachineStoreContract):
 
 
 @pytest.fixture
-def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
-    """A store that gives up soon."""
-    return SQLAlchemyMachineStore(sessions, Machine, deadline=0.3)
-
-
-@pytest.fixture
 def statements(engine: Engine) -> list[str]:
     """The kinds of statements that reach the database."""
     seen: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: seen.append(args[2].split()[0]))
     return seen
-
-
-def stored(engine: Engine) -> list[tuple[str, int]]:
-    """Return the codes in the table with their owners, read in a session of its own."""
-    with Session(engine) as session:
-        return [
-            (code, owner) for code, owner in session.execute(select(Machine.machine_code, Machine.user_id))
-        ]
 
 
 class TestStatements:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import CheckConstraint, Column, Integer, String, create_engine, event, insert, select
+from sqlalchemy import CheckConstraint, Column, Integer, String, create_engine, event, insert
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 
@@ -19,19 +19,12 @@ from flask_aegis_machines.testing import make_machine
 from tests.servers import GaleraCluster, MariaDBServer, PostgresServer, Proxy, SynchronousPair, wait_until
 
 from . import models
-from .conftest import on
+from .conftest import on, stored
 from .models import FIRST, SECOND, Account
 
 CODE = make_machine().machine_code
 POSTGRESQL = ["postgresql-psycopg", "postgresql-psycopg2"]
 MARIADB = ["mariadb-pymysql", "mariadb-mysqlclient"]
-
-
-def stored(engine: Engine) -> list[tuple[str, int]]:
-    """Return the codes in the table with their owners, read on a connection that no fault touches."""
-    with Session(engine) as session:
-        rows = session.execute(select(models.Machine.machine_code, models.Machine.user_id))
-        return [(code, owner) for code, owner in rows]
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ from flask_aegis_machines.stores.sqlalchemy import (
 from flask_aegis_machines.stores.sqlalchemy.failures import Failure
 from flask_aegis_machines.testing import make_machine
 
-from .conftest import on
+from .conftest import on, stored
 from .models import FIRST, SECOND, Account, Machine
 from .test_failures import MYSQL, wrap
-from .test_machines import CODE, Fault, stored
+from .test_machines import CODE, Fault
 
 OTHER = "1" * 31 + "x"
 
@@ -267,12 +267,6 @@ class TestHostTransaction:
             with pytest.raises(IntegrityError, match="aegisspeed_id"):
                 store.bind(make_machine(), FIRST)
         assert machines_in(engine) == []
-
-
-@pytest.fixture
-def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
-    """A store that gives up soon."""
-    return SQLAlchemyMachineStore(sessions, Machine, deadline=0.3)
 
 
 @pytest.fixture
