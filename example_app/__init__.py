@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask
 
 from example_app import demo, first_run, login, page
-from example_app.models import Machine, User, db
+from example_app.models import Machine, User, db, migrate
 from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 
@@ -34,13 +34,14 @@ def create_app(config: Mapping[str, object] | None = None, *, instance_path: str
     """
     app = Flask(__name__, instance_path=instance_path or os.environ.get("FLASK_INSTANCE_PATH") or None)
     Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
-    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///example.db"  # in the instance folder
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{Path(app.instance_path) / 'example.db'}"
     app.config.from_prefixed_env()
     if secret := os.environ.get("FLASK_JWT_SECRET_KEY"):
         app.config["JWT_SECRET_KEY"] = secret  # from_prefixed_env made a number of a key that is all digits
     app.config.from_mapping(config)
 
     db.init_app(app)
+    migrate.init_app(app)
     login.jwt.init_app(app)
     first_run.prepare(app)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from flask import Flask
+from flask_migrate import upgrade
 from sqlalchemy.pool import StaticPool
 from werkzeug.security import generate_password_hash
 
@@ -18,7 +19,7 @@ def prepare(app: Flask) -> None:
     """Make what is missing, once, however many workers start at the same moment on this instance folder.
 
     Args:
-        app: The app, configured and known to `db`. It gets a `JWT_SECRET_KEY` if it has none.
+        app: The app, configured and known to `db` and `migrate`. It gets a `JWT_SECRET_KEY` if it has none.
 
     Raises:
         OSError: The instance folder cannot be written to.
@@ -28,7 +29,7 @@ def prepare(app: Flask) -> None:
     with FileLock(instance / "first_run.lock"), app.app_context():
         if not app.config["JWT_SECRET_KEY"]:
             app.config["JWT_SECRET_KEY"] = _secret_key(instance / "jwt_secret_key")
-        db.create_all()
+        upgrade()
         _seed()
         # `gunicorn --preload` forks after this: no worker may inherit a connection. A StaticPool is the
         # database in memory itself, and closing it would lose the tables.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -16,14 +18,17 @@ from pathlib import Path
 from unittest import mock
 
 import click
+import flask_migrate
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from flask import Flask
 from flask.cli import routes_command, run_command
 from flask.testing import FlaskClient
 from flask_jwt_extended import decode_token
-from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.engine import Dialect
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import inspect
+from sqlalchemy.pool import QueuePool
+from werkzeug.security import check_password_hash
 from werkzeug.test import TestResponse
 
 import example_app
@@ -31,6 +36,8 @@ from example_app import create_app, demo, login
 from example_app.models import User, db
 
 CHECKOUT = Path(example_app.__file__).parents[1]
+MIGRATIONS = CHECKOUT / "example_app" / "migrations"
+QUIET = {"FLASK_SQLALCHEMY_TRACK_MODIFICATIONS": "false"}  # Flask-SQLAlchemy 2.5 warns unless it is set
 LOGIN = {"user_AegisSpeed_id": "ASD000001", "password": "demo"}
 REGISTER = "/machine/register/register_machine_info_by_aegisspeed_id"
 
@@ -112,7 +119,7 @@ class TestFirstRun:
         assert users.keys() == {"ASD000001", "ASD000002"}
         assert users["ASD000001"][0] == "110101199003071234"
         assert len(users["ASD000002"][0]) == 18
-        assert all(stored.startswith("scrypt:") for _, stored in users.values())
+        assert all(check_password_hash(stored, "demo") for _, stored in users.values())
         assert (apps.instance / "example.db").exists()
 
     def test_second_run_keeps_everything(self, apps: Apps) -> None:
@@ -185,7 +192,7 @@ class TestFirstRun:
 
     def test_no_connection_is_left_for_a_fork(self, apps: Apps) -> None:
         """After the start no connection is open that forked workers would share."""
-        with apps.start().app_context():
+        with apps.start(SQLALCHEMY_ENGINE_OPTIONS={"poolclass": QueuePool}).app_context():
             assert db.engine.pool.checkedin() + db.engine.pool.checkedout() == 0
 
     def test_database_in_memory(self, apps: Apps) -> None:
@@ -206,7 +213,7 @@ class TestFirstRun:
             subprocess.Popen(
                 [sys.executable, "-c", program],
                 cwd=CHECKOUT,
-                env={**os.environ, "FLASK_INSTANCE_PATH": str(apps.instance)},
+                env={**os.environ, "FLASK_INSTANCE_PATH": str(apps.instance), **QUIET},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -223,18 +230,47 @@ class TestFirstRun:
         assert [worker.returncode for worker in workers] == [0] * 6
 
 
-class TestModels:
-    """The host's own tables."""
+class TestMigrations:
+    """The tables, as Flask-Migrate makes them."""
 
-    @pytest.mark.parametrize(
-        ("dialect", "binary"),
-        [(mysql.dialect(), True), (postgresql.dialect(), False), (sqlite.dialect(), False)],
-    )
-    def test_collation(self, dialect: Dialect, binary: bool) -> None:
-        """AegisSpeed IDs are compared byte for byte in MySQL; elsewhere that needs no collation."""
-        table = str(CreateTable(User.__table__).compile(dialect=dialect))
-        assert ("aegisspeed_id VARCHAR(9) COLLATE utf8mb4_bin NOT NULL" in table) is binary
-        assert "UNIQUE (aegisspeed_id)" in table
+    def test_they_make_what_the_models_say(self, app: Flask) -> None:
+        """After a start there is nothing left to generate, and one key decides who owns a code."""
+        with app.app_context():
+            migrations = autogenerate()
+            keys = inspect(db.engine).get_indexes("machine")
+        assert migrations == []
+        assert [key["column_names"] for key in keys if key["unique"]] == [["machine_code"]]
+
+    def test_a_host_with_users_generates_the_table_of_machines(self, apps: Apps, tmp_path: Path) -> None:
+        """From the state before machines, one generated migration makes the table that is shipped."""
+        app = apps.start()
+        folder = tmp_path / "migrations"
+        shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("0002_*", "__pycache__"))
+        with app.app_context():
+            shipped = columns_and_keys()
+            flask_migrate.downgrade(revision="0001")
+            assert not inspect(db.engine).has_table("machine")
+            flask_migrate.migrate(directory=str(folder))
+            flask_migrate.upgrade(directory=str(folder))
+            assert columns_and_keys() == shipped
+
+    def test_they_silence_no_logger(self, app: Flask) -> None:
+        """A start leaves every logger that exists as it was."""
+        assert not logging.getLogger("flask_aegis_machines").disabled
+
+
+def autogenerate() -> list[object]:
+    """Return the changes that would make the database what the models say."""
+    with db.engine.connect() as connection:
+        changes: list[object] = compare_metadata(MigrationContext.configure(connection), db.metadata)
+    return changes
+
+
+def columns_and_keys() -> tuple[dict[str, tuple[str, bool]], dict[str | None, list[str | None]]]:
+    """Return what the table of machines consists of."""
+    found = inspect(db.engine)
+    columns = {each["name"]: (str(each["type"]), each["nullable"]) for each in found.get_columns("machine")}
+    return columns, {each["name"]: each["column_names"] for each in found.get_indexes("machine")}
 
 
 class TestLogin:

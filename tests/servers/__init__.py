@@ -1,6 +1,13 @@
 """Private database servers on loopback, with the faults that tests inject into them."""
 
-from .availability import require, require_galera, require_mariadb, require_module, require_postgres
+from .availability import (
+    require,
+    require_driver,
+    require_galera,
+    require_mariadb,
+    require_module,
+    require_postgres,
+)
 from .mariadb import GaleraCluster, GaleraNode, MariaDBServer, galera_library
 from .postgres import PostgresServer, SynchronousPair
 from .process import ServerError, wait_until
@@ -16,6 +23,7 @@ __all__ = [
     "SynchronousPair",
     "galera_library",
     "require",
+    "require_driver",
     "require_galera",
     "require_mariadb",
     "require_module",

@@ -29,6 +29,15 @@ def require_module(name: str, package: str) -> None:
     require(f"needs {name}: pip install {package}", importlib.util.find_spec(name) is not None)
 
 
+def require_driver(name: str) -> None:
+    """Require a driver, by the name that it has in the URLs of SQLAlchemy."""
+    if name == "mysqldb":
+        require_module("MySQLdb", "mysqlclient")
+    if name == "psycopg":
+        require_module("psycopg", "psycopg[binary]")
+        require_module("sqlalchemy.dialects.postgresql.psycopg", "'SQLAlchemy>=2'")
+
+
 def require_postgres() -> None:
     """Require what `PostgresServer` and `SynchronousPair` run on."""
     _require_linux()

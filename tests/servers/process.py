@@ -6,6 +6,7 @@ and then kills what is left in the directory it was given and removes it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -248,11 +249,8 @@ def _guarded_root() -> Path:
     guardian = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, root], stdin=subprocess.PIPE, cwd="/", start_new_session=True
     )
-    _guardians.append(guardian)
+    atexit.register(guardian.communicate)
     return root
-
-
-_guardians: list[subprocess.Popen[bytes]] = []
 
 
 def _guard(root: Path) -> None:

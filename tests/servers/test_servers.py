@@ -20,9 +20,9 @@ from . import postgres as postgres_module
 from .availability import (
     REQUIRE_VARIABLE,
     require,
+    require_driver,
     require_galera,
     require_mariadb,
-    require_module,
     require_postgres,
 )
 from .mariadb import GaleraCluster, MariaDBServer
@@ -99,16 +99,8 @@ def server(request: pytest.FixtureRequest) -> Server:
     return server
 
 
-def _require_driver(driver: str) -> None:
-    if driver == "mysqldb":
-        require_module("MySQLdb", "mysqlclient")
-    if driver == "psycopg":
-        require_module("psycopg", "psycopg[binary]")
-        require_module("sqlalchemy.dialects.postgresql.psycopg", "'SQLAlchemy>=2'")
-
-
 def _url(server: Server, driver: str) -> str:
-    _require_driver(driver)
+    require_driver(driver)
     assert isinstance(server, PostgresServer | MariaDBServer)
     return server.url(driver)
 
@@ -170,7 +162,7 @@ def test_terminated_backends_lose_their_connection(server: Server, driver: str) 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_promotion_keeps_the_acknowledged_row_and_can_be_repeated(pair: SynchronousPair, driver: str) -> None:
     """Two fail-overs, there and back, lose no row and do not change the URL."""
-    _require_driver(driver)
+    require_driver(driver)
     url = pair.url(driver)
     _create_table(pair.primary)
     pair.primary.execute(_insert("1"))

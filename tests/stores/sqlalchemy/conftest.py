@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import create_engine, event, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from tests.servers import (
@@ -19,9 +21,9 @@ from tests.servers import (
     MariaDBServer,
     PostgresServer,
     SynchronousPair,
+    require_driver,
     require_galera,
     require_mariadb,
-    require_module,
     require_postgres,
 )
 
@@ -63,7 +65,9 @@ def galera() -> Iterator[GaleraCluster]:
 
 
 def on_sqlite(request: pytest.FixtureRequest, path: Path) -> Engine:
-    return create_engine(f"sqlite:///{path}")
+    # The pool is the default from SQLAlchemy 2 on, and with it connections that change threads.
+    settings = {"check_same_thread": False}
+    return create_engine(f"sqlite:///{path}", poolclass=QueuePool, connect_args=settings)
 
 
 def on_sqlite_wal(request: pytest.FixtureRequest, path: Path) -> Engine:
@@ -93,6 +97,7 @@ def on_sqlite_with(begin: str) -> Callable[[pytest.FixtureRequest, Path], Engine
 
 def on_postgres(driver: str, **options: Any) -> Callable[[pytest.FixtureRequest, Path], Engine]:
     def make(request: pytest.FixtureRequest, path: Path) -> Engine:
+        require_driver(driver)
         server: PostgresServer = request.getfixturevalue("postgres")
         name = f"host_{next(NUMBERS)}"
         server.create_database(name)
@@ -102,6 +107,7 @@ def on_postgres(driver: str, **options: Any) -> Callable[[pytest.FixtureRequest,
 
 
 def on_pair(request: pytest.FixtureRequest, path: Path) -> Engine:
+    require_driver("psycopg")
     pair: SynchronousPair = request.getfixturevalue("pair")
     name = f"host_{next(NUMBERS)}"
     pair.primary.create_database(name)
@@ -110,8 +116,7 @@ def on_pair(request: pytest.FixtureRequest, path: Path) -> Engine:
 
 def on_mariadb(driver: str, **options: Any) -> Callable[[pytest.FixtureRequest, Path], Engine]:
     def make(request: pytest.FixtureRequest, path: Path) -> Engine:
-        if driver == "mysqldb":
-            require_module("MySQLdb", "mysqlclient")
+        require_driver(driver)
         server: MariaDBServer = request.getfixturevalue("mariadb")
         name = f"host_{next(NUMBERS)}"
         server.create_database(name)
@@ -149,9 +154,10 @@ ENGINES: dict[str, Callable[[pytest.FixtureRequest, Path], Engine]] = {
     "mariadb-mysqlclient": on_mariadb("mysqldb"),
     "galera": on_galera,
 }
-# Ordinary runs take SQLite and one PostgreSQL; CI takes them all.
-QUICK = {name for name in ENGINES if name.startswith("sqlite")} | {"postgresql-psycopg"}
 DRIVERS = ["sqlite", "postgresql-psycopg", "postgresql-psycopg2", "mariadb-pymysql", "mariadb-mysqlclient"]
+# Ordinary runs take SQLite and one PostgreSQL; CI takes them all.
+POSTGRES = "postgresql-psycopg" if sqlalchemy.__version__ >= "2" else "postgresql-psycopg2"
+QUICK = {name for name in ENGINES if name.startswith("sqlite")} | {POSTGRES}
 
 
 def params(names: Iterable[str]) -> list[Any]:

@@ -29,6 +29,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
 from flask_aegis_machines.records import MACHINE_FIELDS
@@ -92,12 +93,13 @@ class TestStatements:
 
     def test_nothing_stays_set_on_the_host_s_connections(self, engine: Engine) -> None:
         """Autocommit ends with our transaction: a rollback of the host's takes all of its own back."""
-        small = create_engine(engine.url, pool_size=1, max_overflow=0)
+        small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0)
         SQLAlchemyMachineStore(sessionmaker(small), Machine).bind(make_machine(), FIRST)
         with small.connect() as connection:
+            transaction = connection.begin()
             connection.execute(insert(Account).values(id=3, aegisspeed_id="ASD000003", id_number="3"))
-            connection.rollback()
-            assert connection.scalars(select(Account.id).order_by(Account.id)).all() == [1, 2]
+            transaction.rollback()
+            assert connection.execute(select(Account.id).order_by(Account.id)).scalars().all() == [1, 2]
         small.dispose()
 
     def test_every_attempt_is_its_own(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:

@@ -176,8 +176,9 @@ class TestLocks:
         facts = {name: "x" for name in vars(make_machine()) if name != "registered_at"}
         row = {**facts, "machine_code": CODE, "attempt": "0" * 32, "user_id": SECOND.key}
         with engine.connect() as other:
+            transaction = other.begin()
             other.execute(insert(models.Machine).values(registered_at=models.NOW, **row))
-            with later(1.5, getattr(other, end)):
+            with later(1.5, getattr(transaction, end)):
                 outcome = attempt(store, FIRST)
         assert outcome == (None if end == "rollback" else MachineCodeTaken)
         assert stored(engine) == [(CODE, (FIRST if end == "rollback" else SECOND).key)]

@@ -14,6 +14,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure
 from flask_aegis_machines.stores.sqlalchemy import (
@@ -79,7 +80,7 @@ class TestOwnTransaction:
 
     def test_one_connection_is_enough(self, engine: Engine) -> None:
         """No connection is held while another is waited for, so a pool of one never stands still."""
-        small = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=1)
+        small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1)
         store = SQLAlchemyMachineStore(sessionmaker(small), Machine)
         users = SQLAlchemyUserStore(sessionmaker(small), Account, **USER_COLUMNS)
         first = users.get("1")
@@ -92,7 +93,7 @@ class TestOwnTransaction:
 
     def test_an_exhausted_pool_is_waited_for_and_then_told(self, engine: Engine) -> None:
         """Where the host holds every connection, the failure says so, and nothing is bound."""
-        small = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+        small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05)
         store = SQLAlchemyMachineStore(sessionmaker(small), Machine, deadline=0.2)
         with small.connect(), pytest.raises(StoreFailure, match=r"try \d+: sqlalchemy\.exc\.TimeoutError"):
             store.bind(make_machine(), FIRST)
@@ -209,7 +210,11 @@ class TestJoined:
             tries.append(args)
             raise OperationalError("INSERT", {}, Exception("gone"), connection_invalidated=True)
 
-        with engine.connect() as connection, pytest.raises(StoreFailure, match="gave up at try 1"):
+        with (
+            engine.connect() as connection,
+            connection.begin(),
+            pytest.raises(StoreFailure, match="gave up at try 1"),
+        ):
             SQLAlchemyMachineStore(sessionmaker(connection), Machine).bind(make_machine(), FIRST)
         assert len(tries) == 1
 
@@ -291,9 +296,8 @@ def test_a_commit_that_failed_leaves_no_lock_and_no_row(engine: Engine) -> None:
     beside = create_engine(engine.url, connect_args={"timeout": 0})
     SQLAlchemyMachineStore(sessionmaker(beside), Machine, deadline=0).bind(make_machine(OTHER), SECOND)
     beside.dispose()
-    with engine.connect() as connection:
+    with engine.begin() as connection:
         connection.execute(select(Machine.id))
-        connection.commit()
     assert stored(engine) == [(OTHER, SECOND.key)]
 
 
