@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import inspect
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert, inspect
 from sqlalchemy.engine import Engine
+from sqlalchemy.orm import sessionmaker
 
-from .models import Base
+from flask_aegis_machines import MachineCodeTaken
+from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
+from flask_aegis_machines.testing import make_machine
+from tests.test_readme import BLOCKS
+
+from .models import FIRST, SECOND, Base
 
 HOST = """
 import sys
@@ -63,3 +75,36 @@ def test_autogenerate_sees_no_difference_after_its_own_migration(engine: Engine,
             for column in inspect(engine).get_columns("machine")
         }
         assert collations["machine_code"] == "utf8mb4_bin"
+
+
+def test_a_table_that_a_host_has_already_is_taken_over(engine: Engine) -> None:
+    """After the README's migration old rows have their owners for ever, and new ones join them."""
+    host: dict[str, Any] = {}
+    for beginning in ("from flask import Flask", "class Device(", "import sqlalchemy as sa"):
+        (block,) = [block for block in BLOCKS if block.startswith(beginning)]
+        exec(block, host)
+    renamed = {"machine_code": "code", "machine_cpu": "processor"}
+    old = Table(
+        "device",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("owner", Integer, nullable=False),
+        *(Column(renamed.get(name, name), String(80)) for name in MACHINE_FIELDS),
+    )
+    row = {renamed.get(name, name): getattr(make_machine(), name) for name in MACHINE_FIELDS}
+    with engine.begin() as connection:
+        old.create(connection)
+        connection.execute(insert(old).values(owner=FIRST.key, **row))
+    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        host["upgrade"]()
+    store = SQLAlchemyMachineStore(sessionmaker(engine), host["Device"])
+    for user in (FIRST, SECOND):
+        with pytest.raises(MachineCodeTaken) as taken:
+            store.bind(make_machine(), user)
+        assert taken.value.by_same_user is (user is FIRST)
+    twin = make_machine(make_machine().machine_code.upper())
+    store.bind(twin, FIRST)
+    first, second = store.list_for(FIRST)
+    assert replace(first, registered_at=None) == make_machine()
+    assert store.list_for(FIRST, after=first.machine_code) == [second]
+    assert replace(second, registered_at=None) == twin
