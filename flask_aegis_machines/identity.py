@@ -28,11 +28,12 @@ def jwt_identity() -> object:
     Raises:
         Unauthorized: The token is missing, malformed, expired, revoked or a refresh token.
         UserNotFound: The host's user look-up found nobody.
-        ConfigurationError: The app has no ``JWTManager``, or one that reads another header.
+        ConfigurationError: The app has no ``JWTManager``, one that reads another header, or no key that can
+            verify a token.
     """
     from flask_jwt_extended import get_jwt_identity, verify_jwt_in_request
     from flask_jwt_extended.exceptions import JWTExtendedException, UserLookupError
-    from jwt.exceptions import InvalidTokenError
+    from jwt.exceptions import InvalidKeyError, InvalidTokenError
 
     if "flask-jwt-extended" not in current_app.extensions:
         raise ConfigurationError(
@@ -51,7 +52,25 @@ def jwt_identity() -> object:
         raise UserNotFound from None
     except (JWTExtendedException, InvalidTokenError, RecursionError):  # a header nested too deeply
         raise Unauthorized from None
+    except (AttributeError, InvalidKeyError, RuntimeError, TypeError, ValueError):
+        if _can_decode():
+            raise
+        raise ConfigurationError(
+            "Flask-JWT-Extended cannot verify a token: set JWT_SECRET_KEY or, for RS256, ES256 and the like, "
+            "JWT_PUBLIC_KEY to a key that suits JWT_ALGORITHM."
+        ) from None
     return get_jwt_identity()
+
+
+def _can_decode() -> bool:
+    """Tell a wrong key from an error of the host's blocklist or look-up: decoding does not call these."""
+    from flask_jwt_extended import decode_token
+
+    try:
+        decode_token(_token())
+    except Exception:
+        return False
+    return True
 
 
 def login_identity() -> object | None:
@@ -61,6 +80,7 @@ def login_identity() -> object | None:
         ``current_user.get_id()``, or ``None`` where nobody is signed in.
 
     Raises:
+        Unauthorized: The host could not read the body that it looks for a token in.
         ConfigurationError: The app has no ``LoginManager``.
     """
     from flask_login import current_user
@@ -70,7 +90,10 @@ def login_identity() -> object | None:
             "This app has no LoginManager: call flask_login.LoginManager(app), "
             "or pass another authenticate=… to create_blueprint()."
         )
-    identity: object | None = current_user.get_id() if current_user.is_authenticated else None
+    try:
+        identity: object | None = current_user.get_id() if current_user.is_authenticated else None
+    except RecursionError:  # Flask-Security looks for a token in the body, too, however deeply nested
+        raise Unauthorized from None
     return identity
 
 
@@ -89,13 +112,17 @@ def bearer(verify: Callable[[str], object | None]) -> Authenticate:
     """
 
     def authenticate() -> object | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or " " in token:
-            raise Unauthorized
-        return verify(token)
+        return verify(_token())  # in no variable: error reporters read those of every frame
 
     return authenticate
+
+
+def _token() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or " " in token:
+        raise Unauthorized
+    return token
 
 
 def check_installed(authenticate: Authenticate) -> None:

@@ -1,0 +1,213 @@
+"""Hosts with Flask-JWT-Extended: keys of every kind, those that are missing and those that do not fit."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any, NamedTuple, NoReturn
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from tests.hosts.test_tokens import SECRET, ask
+from tests.hosts.test_tokens_jwt import access_token, jwt_host, manager_of
+
+
+class Pair(NamedTuple):
+    """A key of the host's as its config has it."""
+
+    private: str
+    public: str
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Pair:
+    """Write a key as PEM."""
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return Pair(private.decode(), public.decode())
+
+
+@pytest.fixture(scope="module")
+def pairs() -> dict[str, tuple[Pair, Pair]]:
+    """For each algorithm the key of the host and one of a stranger."""
+    return {
+        "RS256": (pem(rsa.generate_private_key(65537, 2048)), pem(rsa.generate_private_key(65537, 2048))),
+        "ES256": (pem(ec.generate_private_key(ec.SECP256R1())), pem(ec.generate_private_key(ec.SECP256R1()))),
+    }
+
+
+def claims(**changes: object) -> dict[str, Any]:
+    """Return what another service puts into a token of the first user."""
+    return {"sub": "1", "type": "access", "jti": "a", "exp": int(time.time()) + 60, **changes}
+
+
+def forge(algorithm: str, key: str) -> str:
+    """Sign with HMAC whatever the header says and the key is; PyJWT would refuse to."""
+
+    def encode(part: bytes) -> str:
+        return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+    parts = ({"alg": algorithm, "typ": "JWT"}, claims())
+    text = ".".join(encode(json.dumps(part).encode()) for part in parts)
+    return f"{text}.{encode(hmac.digest(key.encode(), text.encode(), hashlib.sha256))}"
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+class TestKeyPairs:
+    """A host that signs with a private key, or that has the public one alone."""
+
+    def test_a_host_that_signs_itself(self, pairs: dict[str, tuple[Pair, Pair]], algorithm: str) -> None:
+        """What the host's private key signed, its public key verifies."""
+        own, _ = pairs[algorithm]
+        keys = {"JWT_PRIVATE_KEY": own.private, "JWT_PUBLIC_KEY": own.public}
+        app = jwt_host(JWT_SECRET_KEY=None, JWT_ALGORITHM=algorithm, **keys)
+        assert ask(app.test_client(), access_token(app)) == "10000"
+
+    def test_another_service_signs(self, pairs: dict[str, tuple[Pair, Pair]], algorithm: str) -> None:
+        """With the public key alone, a stranger's token, a forged one and an expired one are refused."""
+        own, stranger = pairs[algorithm]
+        app = jwt_host(JWT_ALGORITHM=algorithm, JWT_PUBLIC_KEY=own.public)
+        tokens = {
+            "good": jwt.encode(claims(), own.private, algorithm),
+            "of another key": jwt.encode(claims(), stranger.private, algorithm),
+            "expired": jwt.encode(claims(exp=1), own.private, algorithm),
+            "by the public key": forge("HS256", own.public),
+            "by the public key, with our algorithm": forge(algorithm, own.public),
+            "by a secret that is not in use": jwt.encode(claims(), SECRET, "HS256"),
+            "unsigned": jwt.encode(claims(), None, "none"),
+        }
+        client = app.test_client()
+        answers = {name: ask(client, token) for name, token in tokens.items()}
+        assert answers == {**dict.fromkeys(tokens, "10401"), "good": "10000"}
+
+
+def test_forgeries_would_be_good_with_a_secret() -> None:
+    """The forged tokens above are refused for their key alone."""
+    assert ask(jwt_host().test_client(), forge("HS256", SECRET)) == "10000"
+
+
+def test_a_host_that_changes_its_keys() -> None:
+    """The key that ``decode_key_loader`` picks by the token's header is honoured, and so is its "no"."""
+    app = jwt_host(JWT_SECRET_KEY=None)
+    keys = {"old": SECRET, "new": SECRET[::-1]}
+
+    @manager_of(app).decode_key_loader
+    def find_key(header: dict[str, str], payload: dict[str, str]) -> str:
+        if header.get("kid") not in keys:
+            raise jwt.InvalidTokenError("unknown key")
+        return keys[header["kid"]]
+
+    client = app.test_client()
+    tokens = [jwt.encode(claims(), key, "HS256", headers={"kid": kid}) for kid, key in keys.items()]
+    assert [ask(client, token) for token in tokens] == ["10000", "10000"]
+    mixed = jwt.encode(claims(), keys["new"], "HS256", headers={"kid": "old"})
+    unknown = jwt.encode(claims(), keys["new"], "HS256", headers={"kid": "other"})
+    assert [ask(client, token) for token in (mixed, unknown)] == ["10401", "10401"]
+
+
+def test_the_secret_of_flask_will_do() -> None:
+    """A host without a JWT_SECRET_KEY signs with its SECRET_KEY."""
+    app = jwt_host(JWT_SECRET_KEY=None, SECRET_KEY=SECRET)
+    assert ask(app.test_client(), access_token(app)) == "10000"
+
+
+MALFORMED = "-----BEGIN PUBLIC KEY-----\nc2VjcmV0IHNlY3JldCBzZWNyZXQ=\n-----END PUBLIC KEY-----\n"
+
+
+class TestWrongKeys:
+    """A key that cannot verify any token is a wrong set-up: 10005, and the log says what to do."""
+
+    @pytest.mark.parametrize(
+        ("algorithm", "name", "key"),
+        [
+            ("HS256", "JWT_SECRET_KEY", None),
+            ("HS256", "JWT_SECRET_KEY", 12345678901234567890),
+            ("HS256", "JWT_SECRET_KEY", MALFORMED),
+            ("RS256", "JWT_PUBLIC_KEY", None),
+            ("RS256", "JWT_PUBLIC_KEY", MALFORMED),
+            ("RS256", "JWT_PUBLIC_KEY", SECRET),
+            ("ES256", "JWT_PUBLIC_KEY", None),
+            ("ES256", "JWT_PUBLIC_KEY", MALFORMED),
+            ("ES256", "JWT_PUBLIC_KEY", SECRET),
+        ],
+        ids=[
+            "no secret",
+            "a number",
+            "HS256 with a PEM",
+            "no key for RS256",
+            "RS256 with a malformed PEM",
+            "RS256 with a secret",
+            "no key for ES256",
+            "ES256 with a malformed PEM",
+            "ES256 with a secret",
+        ],
+    )
+    def test_missing_and_malformed(
+        self, algorithm: str, name: str, key: object, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A key that is not there, or that is none, is told to the log and not shown."""
+        app = jwt_host(**{"JWT_ALGORITHM": algorithm, name: key})
+        assert ask(app.test_client(), forge(algorithm, SECRET)) == "10005"
+        self.assert_told(caplog, str(key or SECRET))
+
+    @pytest.mark.parametrize(("algorithm", "other"), [("RS256", "ES256"), ("ES256", "RS256")])
+    def test_of_another_algorithm(
+        self,
+        pairs: dict[str, tuple[Pair, Pair]],
+        algorithm: str,
+        other: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A public key of the wrong kind is told to the log and not shown."""
+        key = pairs[other][0].public
+        app = jwt_host(JWT_ALGORITHM=algorithm, JWT_PUBLIC_KEY=key)
+        token = jwt.encode(claims(), pairs[algorithm][0].private, algorithm)
+        assert ask(app.test_client(), token) == "10005"
+        self.assert_told(caplog, key)
+
+    def test_a_private_key_in_the_place_of_the_public_one(
+        self, pairs: dict[str, tuple[Pair, Pair]], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The two halves swapped are told to the log, and the private one is not shown."""
+        own, _ = pairs["RS256"]
+        app = jwt_host(JWT_ALGORITHM="RS256", JWT_PUBLIC_KEY=own.private)
+        assert ask(app.test_client(), jwt.encode(claims(), own.private, "RS256")) == "10005"
+        self.assert_told(caplog, own.private)
+
+    def assert_told(self, caplog: pytest.LogCaptureFixture, key: str) -> None:
+        """Assert that the log says what to do, and shows no line of the key."""
+        (record,) = caplog.records
+        assert record.name == "flask_aegis_machines"
+        assert "ConfigurationError" in caplog.text
+        assert "JWT_SECRET_KEY" in caplog.text
+        assert "JWT_PUBLIC_KEY" in caplog.text
+        assert [line for line in key.splitlines() if "-----" not in line and line in caplog.text] == []
+
+    def test_without_a_token_nobody_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Requests that no key is needed for are refused as everywhere."""
+        client = jwt_host(JWT_SECRET_KEY=None).test_client()
+        assert [ask(client), ask(client, "x"), ask(client, "a.b.c")] == ["10401"] * 3
+        assert caplog.records == []
+
+    @pytest.mark.parametrize("error", [AttributeError, RuntimeError, TypeError, ValueError])
+    def test_what_a_callback_raises_is_no_matter_of_keys(self, error: type[Exception]) -> None:
+        """The same exceptions, raised by the host's blocklist, stay the host's."""
+        app = jwt_host()
+        app.testing = True
+
+        def fail(header: object, payload: object) -> NoReturn:
+            raise error("of the blocklist")
+
+        manager_of(app).token_in_blocklist_loader(fail)
+        with pytest.raises(error, match="of the blocklist"):
+            ask(app.test_client(), access_token(app))
