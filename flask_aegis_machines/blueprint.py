@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import TypeAlias
 
 from flask import Blueprint, Response, current_app, got_request_exception, jsonify, request
@@ -62,13 +64,15 @@ def create_blueprint(
         A fresh, flat blueprint. It needs no app yet, and may be nested and mounted under any ``url_prefix``.
 
     Raises:
-        ConfigurationError: A store lacks a method, or ``authenticate`` is no callable. At mount: a config
+        ConfigurationError: A store lacks a method, or ``authenticate`` is no plain callable. At mount: a config
             key has a value of the wrong type, or the library behind ``authenticate`` is not installed.
     """
     _require_store("users", users, UserStore)
     _require_store("machines", machines, MachineStore)
     if not callable(authenticate):
         raise ConfigurationError("authenticate must be a callable that returns an identity or None.")
+    if iscoroutinefunction(authenticate):
+        raise ConfigurationError("authenticate must be a plain function, no async one: nobody would await it.")
 
     def register_machine_info_by_aegisspeed_id(**_of_prefix: object) -> Response:
         act = partial(_register, machines)
@@ -143,6 +147,7 @@ def _envelope(answer: Answer, data: Mapping[str, object]) -> Response:
 
 
 def _refuse(error: Exception) -> Response:
+    body.discard()
     if isinstance(error, Refusal):
         response = _envelope(error.answer, error.data)
         if isinstance(error, Unauthorized):
@@ -154,6 +159,11 @@ def _refuse(error: Exception) -> Response:
 
 def _report(error: Exception) -> None:
     """Tell the log and the host's error reporter, as Flask does of an exception that nobody handled."""
+    # Reporters send the local variables of every frame along, and those below ours hold the values in clear.
+    reached: BaseException | None = error
+    while reached is not None:
+        traceback.clear_frames(reached.__traceback__)
+        reached = reached.__cause__ or reached.__context__
     _log.error("%s failed: answered %s", request.endpoint, INTERNAL_ERROR.code, exc_info=error)
     try:
         got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
@@ -163,6 +173,7 @@ def _report(error: Exception) -> None:
 
 def _limited(error: HTTPException) -> Response:
     """Put the "no" of a limiter on this blueprint into the envelope, its headers kept."""
+    body.discard()
     response = _envelope(TOO_MANY_REQUESTS, {})
     for header, value in error.get_response().headers:
         if not header.lower().startswith("content-"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import Any, NoReturn
 
 from flask import request
@@ -10,7 +11,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from .errors import InvalidRequest, PayloadTooLarge, UnsupportedContentType
 
-__all__ = ["MAX_BYTES", "json_object"]
+__all__ = ["MAX_BYTES", "discard", "json_object"]
 
 #: The longest body that is read, in bytes.
 MAX_BYTES = 16 * 1024
@@ -37,6 +38,15 @@ def json_object() -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidRequest({"body": ["must be a JSON object in UTF-8"]})
     return document
+
+
+def discard() -> None:
+    """Put an unread body out of reach: an error reporter would read it from the request, and send it along.
+
+    Raises:
+        Nothing.
+    """
+    request.stream = BytesIO()
 
 
 def _read() -> bytes:

@@ -86,13 +86,6 @@ def test_sixteen_kibibytes_are_read_and_not_one_more(register: Register, documen
     )
 
 
-def test_a_smaller_limit_of_the_host_is_10413_too(app: Flask, register: Register) -> None:
-    """Where MAX_CONTENT_LENGTH is exceeded the envelope is kept."""
-    app.config["MAX_CONTENT_LENGTH"] = 100
-    answer = register()
-    assert (answer.status_code, answer.json["code"]) == (413, "10413")
-
-
 class Endless(io.RawIOBase):
     """A body in chunks of unknown number, which counts what is read of it."""
 
