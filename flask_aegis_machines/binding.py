@@ -6,7 +6,7 @@ from .errors import AegisSpeedIdMismatch, MachineCodeTaken, UserNotFound
 from .records import Machine, User
 from .stores import MachineStore
 
-__all__ = ["register", "require_caller"]
+__all__ = ["page", "register", "require_available", "require_caller"]
 
 
 def require_caller(user: User | None, aegisspeed_id: str) -> User:
@@ -32,7 +32,7 @@ def require_caller(user: User | None, aegisspeed_id: str) -> User:
     return user
 
 
-def register(machines: MachineStore, machine: Machine, user: User, *, repeat_by_owner: bool) -> None:
+def register(machines: MachineStore, machine: Machine, user: User, *, repeat_by_owner: bool) -> bool:
     """Bind a machine to a user.
 
     Args:
@@ -40,6 +40,9 @@ def register(machines: MachineStore, machine: Machine, user: User, *, repeat_by_
         machine: The machine.
         user: Who is to own it.
         repeat_by_owner: Whether the owner of a code who registers it again is told "yes"; nothing is stored.
+
+    Returns:
+        Whether the machine was bound now; ``False`` for a repetition by its owner.
 
     Raises:
         MachineCodeTaken: The code is bound already.
@@ -51,3 +54,46 @@ def register(machines: MachineStore, machine: Machine, user: User, *, repeat_by_
     except MachineCodeTaken as taken:
         if not (repeat_by_owner and taken.by_same_user):
             raise
+        return False
+    return True
+
+
+def require_available(machines: MachineStore, machine_code: str) -> None:
+    """Require that a machine code is still free; it may be taken a moment later.
+
+    Args:
+        machines: Where machines are kept.
+        machine_code: The code.
+
+    Raises:
+        MachineCodeTaken: It is bound already.
+        Exception: The store failed.
+    """
+    if not machines.is_available(machine_code):
+        raise MachineCodeTaken
+
+
+def page(
+    machines: MachineStore, user: User, *, after: str | None, limit: int
+) -> tuple[list[Machine], str | None]:
+    """Read one page of a user's machines, oldest first.
+
+    Machines that were there when the first page was read are on the pages exactly once. One that is being
+    bound meanwhile may be missing until the pages are read anew.
+
+    Args:
+        machines: Where machines are kept.
+        user: The owner.
+        after: Code of the last machine of the page before; ``None`` for the first page.
+        limit: How many machines at most, from 1.
+
+    Returns:
+        The machines, and what to pass as ``after`` for the next page; ``None`` where there is none.
+
+    Raises:
+        Exception: The store failed.
+    """
+    found = machines.list_for(user, after=after, limit=limit + 1)
+    more = len(found) > limit
+    found = found[:limit]
+    return found, found[-1].machine_code if more else None

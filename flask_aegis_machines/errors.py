@@ -51,6 +51,8 @@ class Answer(NamedTuple):
 
 # 1000x: the API document, to the letter. 10 + HTTP status: what the document is silent about.
 REGISTERED = Answer(200, "10000", "Machine registered successfully")
+AVAILABLE = Answer(200, "10000", "Machine code is available")
+RETRIEVED = Answer(200, "10000", "User machine information retrieved")
 CLOSED = Answer(403, "10001", "Server has not opened this endpoint")
 INVALID_ID = Answer(400, "10002", "Invalid user AegisSpeed ID")
 NO_USER = Answer(404, "10003", "User does not exist")
@@ -65,6 +67,8 @@ TOO_MANY_REQUESTS = Answer(429, "10429", "Too many requests")
 
 ANSWERS: tuple[Answer, ...] = (
     REGISTERED,
+    AVAILABLE,
+    RETRIEVED,
     CLOSED,
     INVALID_ID,
     NO_USER,

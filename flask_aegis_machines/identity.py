@@ -6,11 +6,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TypeAlias
 
-from flask import current_app, request
+from flask import Flask, current_app, request
 
 from .errors import ConfigurationError, Unauthorized, UserNotFound
+from .token_systems import problems_of_jwt, problems_of_keys, problems_of_login
 
-__all__ = ["Authenticate", "bearer", "jwt_identity", "login_identity"]
+__all__ = ["Authenticate", "bearer", "check_installed", "jwt_identity", "login_identity", "problems"]
 
 #: Returns the identity of the current request's caller, or ``None`` for nobody.
 Authenticate: TypeAlias = Callable[[], object | None]
@@ -35,17 +36,8 @@ def jwt_identity() -> object:
     from flask_jwt_extended.exceptions import JWTExtendedException, UserLookupError
     from jwt.exceptions import InvalidKeyError, InvalidTokenError
 
-    if "flask-jwt-extended" not in current_app.extensions:
-        raise ConfigurationError(
-            "This app has no JWTManager: call flask_jwt_extended.JWTManager(app), "
-            "or pass authenticate=… to create_blueprint() for another kind of token."
-        )
-    header, scheme = (current_app.config.get(f"JWT_HEADER_{part}") for part in ("NAME", "TYPE"))
-    if (header, scheme) != ("Authorization", "Bearer"):
-        raise ConfigurationError(
-            "The API document fixes 'Authorization: Bearer <token>', but JWT_HEADER_NAME or JWT_HEADER_TYPE "
-            "say otherwise: pass authenticate=bearer(verify) to create_blueprint()."
-        )
+    if problems := problems_of_jwt(current_app):
+        raise ConfigurationError(problems[0])
     try:
         verify_jwt_in_request(locations=["headers"])
     except UserLookupError:
@@ -85,11 +77,8 @@ def login_identity() -> object | None:
     """
     from flask_login import current_user
 
-    if not hasattr(current_app, "login_manager"):
-        raise ConfigurationError(
-            "This app has no LoginManager: call flask_login.LoginManager(app), "
-            "or pass another authenticate=… to create_blueprint()."
-        )
+    if problems := problems_of_login(current_app):
+        raise ConfigurationError(problems[0])
     try:
         identity: object | None = current_user.get_id() if current_user.is_authenticated else None
     except RecursionError:  # Flask-Security looks for a token in the body, too, however deeply nested
@@ -143,3 +132,23 @@ def check_installed(authenticate: Authenticate) -> None:
                 f"{ready.__name__} needs {package}: install it, or pass another authenticate=… "
                 "to create_blueprint()."
             )
+
+
+def problems(authenticate: Authenticate, app: Flask) -> list[str]:
+    """Tell what is wrong with the token system behind a ready ``authenticate``, for the command ``doctor``.
+
+    Args:
+        authenticate: What the host passed to ``create_blueprint()``.
+        app: The host.
+
+    Returns:
+        A sentence for each problem, which says what to do; none for an ``authenticate`` of the host's own.
+
+    Raises:
+        Nothing.
+    """
+    if authenticate is jwt_identity:
+        return problems_of_jwt(app) or problems_of_keys(app)
+    if authenticate is login_identity:
+        return problems_of_login(app)
+    return []

@@ -5,46 +5,44 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from cerberus import Validator
+from cerberus import TypeDefinition, Validator
 
 from .errors import InvalidAegisSpeedId, InvalidRequest
 from .records import MACHINE_FIELDS
 
-__all__ = ["REGISTRATION", "Fields", "Form"]
+__all__ = ["LISTING", "REGISTRATION", "VERIFICATION", "Fields", "Form"]
 
 AEGISSPEED_ID = "user_AegisSpeed_id"
 MACHINE_CODE = "machine_code"
+LIMIT = "limit"
+AFTER = "after"
 
-# Broken clients send these hashes in place of a code; whoever came first would own them for ever.
-_HASHES_OF_NOTHING = frozenset(
+#: How many machines a page holds at most, and unless a client asks for fewer.
+MAX_PAGE = 100
+
+# Broken clients send one character 32 times, or one of these hashes, in place of a code; whoever came first
+# would own it for ever.
+_HASHES_OF_NOTHING = [
     hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (b"", b"None", b"null", b"undefined")
+]
+# No inline flag for either case: the pattern is in the OpenAPI document as well, for JSON Schema.
+_NO_MACHINE = r"(.)\1{31}|" + re.sub(
+    "[a-f]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", "|".join(_HASHES_OF_NOTHING)
 )
 
 
-def _identifies_a_machine(field: str, value: object, error: Callable[[str, str], None]) -> None:
-    # Cerberus calls this for null, too.
-    if isinstance(value, str) and (len(set(value)) == 1 or value.lower() in _HASHES_OF_NOTHING):
-        error(field, "does not identify a machine")
-
-
 def _string(pattern: str, description: str, **rules: object) -> dict[str, object]:
-    return {
-        "type": "string",
-        "required": True,
-        "regex": pattern,
-        "meta": {"description": description},
-        **rules,
-    }
+    return {"type": "string", "regex": pattern, "meta": {"description": description}, **rules}
 
 
 _AEGISSPEED_ID_RULES = _string(r"[!-~]{9}", "exactly 9 printable ASCII characters without spaces")
 _MACHINE_CODE_RULES = _string(
     r"[!-~]{32}",
     "exactly 32 printable ASCII characters without spaces",
-    check_with=_identifies_a_machine,
+    unlike=_NO_MACHINE,
 )
 _FACT_RULES = _string(
     r"(?=.*\S)[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,255}",
@@ -52,13 +50,26 @@ _FACT_RULES = _string(
 )
 
 
+_LIMIT_RULES = {"type": "integer", "min": 1, "max": MAX_PAGE, "meta": {"description": "an integer"}}
+
+
 class _Validator(Validator):  # type: ignore[misc]  # Cerberus ships no types
-    """Cerberus with a ``regex`` that means the whole value, a line feed at its end included."""
+    """Cerberus with patterns that mean the whole value, and with integers that are no bools."""
+
+    types_mapping: ClassVar = {
+        **Validator.types_mapping,
+        "integer": TypeDefinition("integer", (int,), (bool,)),
+    }
 
     def _validate_regex(self, pattern: str, field: str, value: str) -> None:
         """{'type': 'string'}"""
         if not re.fullmatch(pattern, value):
             self._error(field, f"must be {self.schema[field]['meta']['description']}")
+
+    def _validate_unlike(self, pattern: str, field: str, value: str) -> None:
+        """{'type': 'string'}"""
+        if isinstance(value, str) and re.fullmatch(pattern, value):  # Cerberus calls this for null, too
+            self._error(field, "does not identify a machine")
 
 
 class Fields:
@@ -72,6 +83,21 @@ class Fields:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field that may be left out.
+
+        Args:
+            name: Name of the field.
+            default: What stands in its place.
+
+        Returns:
+            Its value, or the default.
+
+        Raises:
+            Nothing.
+        """
+        return self._values.get(name, default)
+
     def __repr__(self) -> str:
         return "<Fields, values withheld>"
 
@@ -84,7 +110,7 @@ class Form:
     """
 
     def __init__(self, schema: Mapping[str, Mapping[str, object]]) -> None:
-        self.schema = schema
+        self.schema = {name: {"required": True, **rules} for name, rules in schema.items()}
         # A Validator holds the document that it checks, so no two threads may share one. Making one costs
         # more than using it, so those that are idle wait here: append and pop of a deque are atomic.
         self._idle: deque[Validator] = deque([self._new_validator()])
@@ -125,5 +151,13 @@ REGISTRATION = Form(
     {
         AEGISSPEED_ID: _AEGISSPEED_ID_RULES,
         **{name: _MACHINE_CODE_RULES if name == MACHINE_CODE else _FACT_RULES for name in MACHINE_FIELDS},
+    }
+)
+VERIFICATION = Form({AEGISSPEED_ID: _AEGISSPEED_ID_RULES, MACHINE_CODE: _MACHINE_CODE_RULES})
+LISTING = Form(
+    {
+        AEGISSPEED_ID: _AEGISSPEED_ID_RULES,
+        LIMIT: {**_LIMIT_RULES, "required": False},
+        AFTER: {**_MACHINE_CODE_RULES, "required": False},
     }
 )

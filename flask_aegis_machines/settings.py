@@ -7,13 +7,17 @@ from typing import Any
 
 from .errors import ConfigurationError
 
-__all__ = ["DEFAULTS", "check", "enabled"]
+__all__ = ["DEFAULTS", "check", "enabled", "problems"]
 
 REGISTER_OPEN = "AEGIS_MACHINES_REGISTER_OPEN"
+VERIFY_OPEN = "AEGIS_MACHINES_VERIFY_OPEN"
+GET_OPEN = "AEGIS_MACHINES_GET_OPEN"
 REPEAT_BY_OWNER = "AEGIS_MACHINES_REPEAT_BY_OWNER"
 
 DEFAULTS: Mapping[str, bool] = {
     REGISTER_OPEN: True,
+    VERIFY_OPEN: True,
+    GET_OPEN: True,
     REPEAT_BY_OWNER: False,
 }
 
@@ -51,3 +55,21 @@ def check(config: Mapping[str, Any]) -> None:
     for key in DEFAULTS:
         if not callable(config.get(key)):
             enabled(config, key)
+
+
+def problems(config: Mapping[str, Any]) -> list[str]:
+    """Tell which endpoints are closed, for the command ``doctor``.
+
+    Args:
+        config: The host's config.
+
+    Returns:
+        A sentence for each closed endpoint, which says what to do.
+
+    Raises:
+        ConfigurationError: A key is neither a bool nor a callable that returns one.
+    """
+    keys = (REGISTER_OPEN, VERIFY_OPEN, GET_OPEN)
+    return [
+        f"An endpoint is closed: set {key} to True to open it." for key in keys if not enabled(config, key)
+    ]

@@ -13,11 +13,12 @@ from flask_jwt_extended import JWTManager, create_access_token
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import User, create_blueprint
-from flask_aegis_machines.blueprint import REGISTER_PATH
+from flask_aegis_machines.endpoints import REGISTER
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 pytest.register_assert_rewrite("flask_aegis_machines.testing")
 
+REGISTER_PATH = REGISTER.path
 FIRST = User(1, "ASD000001", "110101199003071234")
 SECOND = User(2, "ASD000002", "220202199104082345")
 

@@ -23,11 +23,10 @@ from flask_aegis_machines import (
     UserNotFound,
     create_blueprint,
 )
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.errors import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
-from .conftest import FIRST, SECOND
+from .conftest import FIRST, REGISTER_PATH, SECOND
 from .test_body import JSON
 
 Register = Callable[..., TestResponse]
@@ -35,7 +34,7 @@ Register = Callable[..., TestResponse]
 
 def envelope(code: str, **data: object) -> dict[str, object]:
     """Return the whole body that belongs to a code."""
-    (answer,) = [answer for answer in ANSWERS if answer.code == code]
+    answer = next(answer for answer in ANSWERS if answer.code == code)
     return {"status": answer.status, "code": code, "result": answer.result, "data": data}
 
 

@@ -12,8 +12,8 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.body import MAX_BYTES
+from tests.conftest import REGISTER_PATH
 
 Register = Callable[..., TestResponse]
 JSON = "application/json"

@@ -1,9 +1,14 @@
-"""What a store promises; a team's own store subclasses these and proves itself with ``testing``."""
+"""What a store promises; a team's own store subclasses these and proves itself with ``testing``.
+
+The abstract methods are what the endpoints need. The others have defaults; they serve the ``flask`` commands.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+from flask_aegis_machines.errors import Refusal
 from flask_aegis_machines.records import Machine, User
 
 __all__ = ["MachineStore", "UserStore"]
@@ -25,6 +30,20 @@ class UserStore(ABC):
         Raises:
             Exception: The store failed; answered with 500/10005.
         """
+
+    def get_by_key(self, key: object) -> User | None:
+        """Look a user up by what stands in a machine's ``user_id``; for the command ``show``.
+
+        Args:
+            key: The user's key.
+
+        Returns:
+            The user, or ``None`` where there is none. Unless overridden, the one whose identity is the key.
+
+        Raises:
+            Exception: The store failed.
+        """
+        return self.get(str(key))
 
 
 class MachineStore(ABC):
@@ -81,3 +100,50 @@ class MachineStore(ABC):
         Raises:
             Exception: The store failed; answered with 500/10005.
         """
+
+    def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
+        """Bind several machines, each as ``bind`` does; for the command ``import``.
+
+        Args:
+            bindings: Machines with their owners.
+
+        Returns:
+            For each of them ``None``, or why it was refused. Unless overridden, they are bound one by one.
+
+        Raises:
+            Exception: The store failed; some of them may be bound.
+        """
+        refusals: list[Refusal | None] = []
+        for machine, user in bindings:
+            try:
+                self.bind(machine, user)
+                refusals.append(None)
+            except Refusal as refusal:
+                refusals.append(refusal)
+        return refusals
+
+    def find(self, machine_code: str) -> tuple[Machine, object] | None:
+        """Find a machine with its owner's key; for the command ``show``.
+
+        Args:
+            machine_code: The code, compared exactly.
+
+        Returns:
+            The machine, ``registered_at`` set, and the key; ``None`` where nobody has it.
+
+        Raises:
+            NotImplementedError: The store does not override this method.
+            Exception: The store failed.
+        """
+        raise NotImplementedError
+
+    def problems(self) -> list[str]:
+        """Tell what is wrong with where the machines are kept; for the command ``doctor``.
+
+        Returns:
+            A sentence for each problem, which says what to do. Unless overridden, there are none.
+
+        Raises:
+            Exception: The store failed.
+        """
+        return []

@@ -66,3 +66,7 @@ class MemoryMachineStore(MachineStore):
             return []
         first = 0 if after is None else codes.index(after) + 1
         return owned[first : first + limit]
+
+    def find(self, machine_code: str) -> tuple[Machine, object] | None:
+        with self._lock:
+            return self._bound.get(machine_code)

@@ -14,8 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.records import MACHINE_FIELDS
+from tests.conftest import REGISTER_PATH
 from tests.servers import wait_until
 
 from .history import UNANSWERED, Operation

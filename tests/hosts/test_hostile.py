@@ -22,7 +22,6 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from flask_aegis_machines import create_blueprint
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.errors import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import (
@@ -31,7 +30,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.conftest import FIRST, SECOND
+from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.servers import require_module
 from tests.test_blueprint import assert_answer, authorization, example, mount
 

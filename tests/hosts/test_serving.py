@@ -17,11 +17,10 @@ from typing import Any
 
 import pytest
 
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.body import MAX_BYTES
 from flask_aegis_machines.redaction import redact
 from flask_aegis_machines.stores.memory import MemoryMachineStore
-from tests.conftest import FIRST, SECOND
+from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.faults.history import Operation, violations
 from tests.faults.serving import ROOT, Client, Gunicorn
 from tests.faults.test_faults import bound
@@ -48,7 +47,7 @@ monkey.patch_all()
 import gevent
 from flask import json, request
 
-from flask_aegis_machines.blueprint import REGISTER_PATH
+from tests.conftest import REGISTER_PATH
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from tests.test_blueprint import example, mount
 

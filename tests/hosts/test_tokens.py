@@ -12,9 +12,8 @@ from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from flask_aegis_machines import create_blueprint
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
-from tests.conftest import FIRST, SECOND
+from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.test_blueprint import assert_answer, example, mount
 
 SECRET = "a secret of the tests" * 4  # long enough for every algorithm

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from flask_aegis_machines import Unauthorized, bearer
-from flask_aegis_machines.blueprint import REGISTER_PATH
+from tests.conftest import REGISTER_PATH
 from tests.hosts.test_tokens import SECRET, ask, bearing, host
 from tests.servers import require_module
 from tests.test_blueprint import example

@@ -15,7 +15,7 @@ from flask_jwt_extended import JWTManager, create_refresh_token
 from flask_login import LoginManager, UserMixin
 
 from flask_aegis_machines import Unauthorized, bearer, jwt_identity, login_identity
-from flask_aegis_machines.blueprint import REGISTER_PATH
+from tests.conftest import REGISTER_PATH
 from tests.hosts.test_tokens import SECRET, bearing, host
 from tests.hosts.test_tokens_jwt import access_token, jwt_host, manager_of
 from tests.test_blueprint import BrokenStore, example, mount

@@ -15,8 +15,8 @@ from itsdangerous import BadData, TimestampSigner
 from sqlalchemy import select
 
 from flask_aegis_machines import bearer, create_blueprint, login_identity
-from flask_aegis_machines.blueprint import REGISTER_PATH
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
+from tests.conftest import REGISTER_PATH
 from tests.hosts.test_tokens import SECRET, ask, bearing
 from tests.servers import require_module
 from tests.test_blueprint import assert_answer

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Column,
-    PrimaryKeyConstraint,
-    Table,
-    UniqueConstraint,
-    and_,
-    bindparam,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import bindparam, insert, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql import Select
 
-from flask_aegis_machines.errors import ConfigurationError, MachineCodeTaken, UserNotFound
+from flask_aegis_machines.errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
 from flask_aegis_machines.records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import MachineStore
 
-from .transactions import Begin, SessionFactory, Transactions, mapper_of
+from .inspection import problems_of
+from .models import machine_columns
+from .transactions import Begin, SessionFactory, Transactions
 
 __all__ = ["SQLAlchemyMachineStore"]
 
@@ -55,74 +49,120 @@ class SQLAlchemyMachineStore(MachineStore):
         deadline: float = 4.0,
     ) -> None:
         self._transactions = Transactions(session, model, transaction, deadline)
-        columns = _columns(model)
-        self._code, self._owner = columns["machine_code"], columns["user_id"]
-        self._attempt, self._registered_at = columns["attempt"], columns["registered_at"]
+        self._columns = columns = machine_columns(model)
+        code, registered_at = columns["machine_code"], columns["registered_at"]
+        self._owner = owner = columns["user_id"]
         self._keys = {name: column.key for name, column in columns.items()}
         # No RETURNING: nothing of the new row is needed, and not every server knows it.
-        self._insert = insert(self._code.table).inline()
+        self._insert = insert(code.table).inline()
         # FOR SHARE, because a plain read may come from an old snapshot (MySQL), or see a commit that a
         # synchronous standby does not have yet (PostgreSQL): this one waits, as the commit itself does.
-        self._find = (
-            select(self._code, self._attempt, self._owner)
-            .where(self._code == bindparam("code"))
-            .with_for_update(read=True)
+        codes = code.in_(bindparam("codes", expanding=True))
+        self._find_all = select(code, columns["attempt"], owner).where(codes).with_for_update(read=True)
+        self._codes = select(code).where(code == bindparam("code"))
+        machines = select(*(columns[name] for name in (*MACHINE_FIELDS, "registered_at")))
+        self._machine = select(owner, *machines.selected_columns).where(code == bindparam("code"))
+        page = machines.where(owner == bindparam("owner")).order_by(registered_at, code)
+        self._first_page = page.limit(bindparam("limit"))
+        last = code.table.alias()
+        start = (
+            select(last.c[registered_at.key])
+            .where(last.c[code.key] == bindparam("after"), last.c[owner.key] == bindparam("owner"))
+            .scalar_subquery()
         )
-        self._codes = select(self._code).where(self._code == bindparam("code"))
-        self._machines = (
-            select(*(columns[name] for name in (*MACHINE_FIELDS, "registered_at")))
-            .where(self._owner == bindparam("owner"))
-            .order_by(self._registered_at, self._code)
-            .limit(bindparam("limit"))
+        # Put so that every server reads on in an index over owner, moment and code, from where it left off.
+        self._next_page = self._first_page.where(
+            registered_at >= start, or_(registered_at > start, code > bindparam("after"))
         )
 
     def bind(self, machine: Machine, user: User) -> None:
-        attempt = uuid.uuid4().hex
-        registered_at = datetime.now(timezone.utc)
+        self._bind(machine, user, self._row(machine, user))
 
+    def is_available(self, machine_code: str) -> bool:
+        codes = self._read(self._codes, {"code": machine_code})
+        return all(code != machine_code for (code,) in codes)
+
+    def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
+        values = {"owner": user.key, "limit": limit}
+        if after is None:
+            rows = self._read(self._first_page, values)
+        else:
+            rows = self._read(self._next_page, {**values, "after": after})
+        return [_machine(row) for row in rows]
+
+    def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
+        if self._transactions.of_host:
+            raise ConfigurationError('Nobody would commit: importing needs a store with transaction="own".')
+        codes = [machine.machine_code for machine, _ in bindings]
+        owners = {code: owner for code, _, owner in self._read(self._find_all, {"codes": codes})}
+        rows = [self._row(machine, user) for machine, user in bindings]
+        # One INSERT for all that are new, each code once; what it leaves undone has its turn alone.
+        fresh = {code: number for number, code in reversed(list(enumerate(codes))) if code not in owners}
+        done = self._insert_all([rows[number] for number in fresh.values()])
+        refusals: list[Refusal | None] = []
+        for number, (machine, user) in enumerate(bindings):
+            try:
+                if machine.machine_code in owners:
+                    raise _taken(owners[machine.machine_code], user)
+                if not (done and fresh[machine.machine_code] == number):
+                    self._bind(machine, user, rows[number])
+                refusals.append(None)
+            except Refusal as refusal:
+                refusals.append(refusal)
+        return refusals
+
+    def find(self, machine_code: str) -> tuple[Machine, object] | None:
+        for owner, *row in self._read(self._machine, {"code": machine_code}):
+            if row[0] == machine_code:
+                return _machine(row), owner
+        return None
+
+    def problems(self) -> list[str]:
+        def work(begin: Begin) -> list[str]:
+            with begin() as connection:
+                return problems_of(connection, self._columns)
+
+        return self._transactions.run(work)
+
+    def _bind(self, machine: Machine, user: User, row: dict[str, object]) -> None:
         def work(begin: Begin) -> None:
             try:
                 with begin() as connection:
-                    connection.execute(self._insert, self._row(machine, user, attempt, registered_at))
+                    connection.execute(self._insert, row)
                 return
             except IntegrityError as error:
                 conflict = error
             # Out of the handler, so that no refusal leads to the driver's error and the values it quotes.
-            if not self._is_ours(begin, machine, user, attempt):
+            if not self._is_ours(begin, machine, user, row[self._keys["attempt"]]):
                 raise conflict
 
         self._transactions.run(work)
 
-    def is_available(self, machine_code: str) -> bool:
+    def _insert_all(self, rows: list[dict[str, object]]) -> bool:
         def work(begin: Begin) -> bool:
+            try:
+                with begin() as connection:
+                    connection.execute(self._insert.values(rows))
+            except IntegrityError:
+                return False
+            return True
+
+        return bool(rows) and self._transactions.run(work)
+
+    def _read(self, statement: Select[Any], values: dict[str, object]) -> list[Any]:
+        def work(begin: Begin) -> list[Any]:
             with begin() as connection:
-                codes = connection.execute(self._codes, {"code": machine_code}).scalars().all()
-            return machine_code not in codes
+                return list(connection.execute(statement, values).all())
 
         return self._transactions.run(work)
 
-    def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
-        def work(begin: Begin) -> list[Machine]:
-            with begin() as connection:
-                machines = self._machines
-                if after is not None:
-                    query = select(self._registered_at).where(self._code == after, self._owner == user.key)
-                    start = connection.execute(query).scalar()
-                    if start is None:
-                        return []
-                    same_moment = and_(self._registered_at == start, self._code > after)
-                    machines = machines.where(or_(self._registered_at > start, same_moment))
-                rows = connection.execute(machines, {"owner": user.key, "limit": limit}).all()
-            return [replace(Machine(*facts), registered_at=_in_utc(moment)) for *facts, moment in rows]
-
-        return self._transactions.run(work)
-
-    def _row(self, machine: Machine, user: User, attempt: str, registered_at: datetime) -> dict[str, object]:
+    def _row(self, machine: Machine, user: User) -> dict[str, object]:
         values = {name: getattr(machine, name) for name in MACHINE_FIELDS}
-        values.update(user_id=user.key, attempt=attempt, registered_at=registered_at)
+        moment = datetime.now(timezone.utc)
+        values.update(user_id=user.key, attempt=uuid.uuid4().hex, registered_at=moment)
         return {self._keys[name]: value for name, value in values.items()}
 
-    def _is_ours(self, begin: Begin, machine: Machine, user: User, attempt: str) -> bool:
+    def _is_ours(self, begin: Begin, machine: Machine, user: User, attempt: object) -> bool:
         """Read, in a new transaction, what stood in the way of an insert.
 
         Returns:
@@ -134,7 +174,7 @@ class SQLAlchemyMachineStore(MachineStore):
             UserNotFound: No row is there, and the user is not there either.
         """
         with begin() as connection:
-            rows = connection.execute(self._find, {"code": machine.machine_code}).all()
+            rows = connection.execute(self._find_all, {"codes": [machine.machine_code]}).all()
             row = next((row for row in rows if row[0] == machine.machine_code), None)
             user_is_gone = row is None and self._is_gone(connection, user)
         if user_is_gone:
@@ -143,7 +183,7 @@ class SQLAlchemyMachineStore(MachineStore):
             return False
         _, its_attempt, its_owner = row
         if its_attempt != attempt:
-            raise MachineCodeTaken(by_same_user=str(its_owner) == str(user.key))
+            raise _taken(its_owner, user)
         return True
 
     def _is_gone(self, connection: Connection, user: User) -> bool:
@@ -151,40 +191,12 @@ class SQLAlchemyMachineStore(MachineStore):
         return any(connection.execute(select(key).where(key == user.key)).first() is None for key in keys)
 
 
-def _columns(model: type) -> dict[str, Column[Any]]:
-    """Return the columns that the store uses, by attribute; refuse a model that cannot keep the promise."""
-    mapper = mapper_of(model)
-    names = (*MACHINE_FIELDS, "registered_at", "attempt", "user_id")
-    missing = [name for name in names if name not in mapper.columns]
-    if missing:
-        raise ConfigurationError(
-            f"{model.__name__} has no column attribute {', '.join(missing)}: add MachineMixin to its bases, "
-            "and a user_id column of the type of the users' key."
-        )
-    columns = {name: mapper.columns[name] for name in names}
-    code = columns["machine_code"]
-    table = code.table
-    if not isinstance(table, Table) or any(column.table is not table for column in columns.values()):
-        raise ConfigurationError(f"All columns of {model.__name__} must be in one table.")
-    if not any(len(key) == 1 and key[0] is code for key in _unique_keys(table)):
-        raise ConfigurationError(
-            f"Nothing in table {table.name} makes {code.name} unique, so a machine could get two owners: "
-            "give that column unique=True, index=True, as MachineMixin does."
-        )
-    return columns
+def _taken(owner: object, user: User) -> MachineCodeTaken:
+    return MachineCodeTaken(by_same_user=str(owner) == str(user.key))
 
 
-def _unique_keys(table: Table) -> list[list[Any]]:
-    # An index with a condition (the pattern of soft deletes) lets a code in twice.
-    indexes = [index for index in table.indexes if index.unique]
-    whole = [index for index in indexes if not any(option.endswith("_where") for option in index.kwargs)]
-    keys = [list(index.expressions) for index in whole]
-    for constraint in table.constraints:
-        if isinstance(constraint, (UniqueConstraint, PrimaryKeyConstraint)):
-            keys.append(list(constraint.columns))
-    return keys
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """Return the moment in UTC; SQLite and MySQL keep it without its zone, which is UTC."""
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+def _machine(row: Sequence[Any]) -> Machine:
+    """Make a machine of its columns, its moment last; SQLite and MySQL keep that without its zone, UTC."""
+    *facts, moment = row
+    aware = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    return replace(Machine(*facts), registered_at=aware)

@@ -9,15 +9,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from sqlalchemy import inspect
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper, Session
 
 from flask_aegis_machines.errors import ConfigurationError, Refusal, StoreFailure
 
 from .failures import Failure, classify, describe
+from .models import mapper_of
 
-__all__ = ["Begin", "SessionFactory", "Transactions", "mapper_of"]
+__all__ = ["Begin", "SessionFactory", "Transactions"]
 
 T = TypeVar("T")
 SessionFactory: TypeAlias = Callable[[], Session]
@@ -52,7 +52,7 @@ class Transactions:
             raise ConfigurationError('transaction must be "own" or "host".')
         self._session = session
         self._mapper: Mapper[Any] = mapper_of(model)
-        self._of_host = transaction == "host"
+        self.of_host = transaction == "host"
         self._deadline = deadline
 
     def run(self, work: Callable[[Begin], T]) -> T:
@@ -71,7 +71,7 @@ class Transactions:
             ConfigurationError: The transaction is the host's, but each call makes a session of its own.
             StoreFailure: ``work`` failed for good; the text says how, without values.
         """
-        if self._of_host:
+        if self.of_host:
             session = self._session()
             if self._session() is not session:
                 raise ConfigurationError(
@@ -86,24 +86,6 @@ class Transactions:
         if isinstance(bind, Connection):  # else of a test suite that rolls everything back
             return _repeat(work, partial(_joined, bind), deadline=None)
         return _repeat(work, partial(_own, bind), deadline=time.monotonic() + self._deadline)
-
-
-def mapper_of(model: type) -> Mapper[Any]:
-    """Return the mapper of a host's model.
-
-    Args:
-        model: The model.
-
-    Returns:
-        Its mapper.
-
-    Raises:
-        ConfigurationError: ``model`` is not mapped.
-    """
-    mapper: object = inspect(model, raiseerr=False)
-    if not isinstance(mapper, Mapper):
-        raise ConfigurationError(f"{model!r} must be a mapped class, such as a subclass of db.Model.")
-    return mapper
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from flask_aegis_machines.errors import ConfigurationError
 from flask_aegis_machines.records import User
 from flask_aegis_machines.stores import UserStore
 
-from .transactions import Begin, SessionFactory, Transactions, mapper_of
+from .models import mapper_of
+from .transactions import Begin, SessionFactory, Transactions
 
 __all__ = ["SQLAlchemyUserStore"]
 
@@ -53,8 +54,10 @@ class SQLAlchemyUserStore(UserStore):
         if missing := [name for name in attributes if name not in columns]:
             raise ConfigurationError(f"{model.__name__} has no column attribute {', '.join(missing)}.")
         self._identity: Column[Any] = columns[identity]
-        wanted = self._identity == bindparam("identity")
-        self._find = select(*(columns[name] for name in attributes)).where(wanted)
+        self._key: Column[Any] = columns[key or identity]
+        users = select(*(columns[name] for name in attributes))
+        self._find = users.where(self._identity == bindparam("identity"))
+        self._find_by_key = users.where(self._key == bindparam("key"))
 
     def get(self, identity: str) -> User | None:
         wanted = _convert(identity, self._identity)
@@ -76,6 +79,14 @@ class SQLAlchemyUserStore(UserStore):
             return None
 
         return None if wanted is None else self._transactions.run(work)
+
+    def get_by_key(self, key: object) -> User | None:
+        def work(begin: Begin) -> User | None:
+            with begin() as connection:
+                row = connection.execute(self._find_by_key, {"key": key}).first()
+            return None if row is None else User(row[0], row[1], row[2] or "")
+
+        return self._transactions.run(work)
 
 
 def _convert(identity: str, column: Column[Any]) -> object | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Integer
+from sqlalchemy import Column, ForeignKey, Index, Integer
 from sqlalchemy.orm import declarative_base
 
 from flask_aegis_machines import User
@@ -26,7 +26,8 @@ class Machine(MachineMixin, Base):
 
     __tablename__ = "machine"
     id = Column(Integer, primary_key=True)
-    user_id = Column(ForeignKey("account.id"), nullable=False, index=True)
+    user_id = Column(ForeignKey("account.id"), nullable=False)
+    __table_args__ = (Index("ix_machine_page", "user_id", "registered_at", "machine_code"),)
 
 
 FIRST = User(1, "ASD000001", "110101199003071234")

@@ -414,7 +414,7 @@ def test_the_read_after_a_conflict_is_a_locking_one(
     store: SQLAlchemyMachineStore, dialect: Dialect, clause: str
 ) -> None:
     """A shared lock waits for a commit that is not durable yet, and sees past an old snapshot."""
-    assert str(store._find.compile(dialect=dialect)).endswith(clause)
+    assert str(store._find_all.compile(dialect=dialect)).endswith(clause)
 
 
 @on("sqlite")
