@@ -20,8 +20,6 @@ from .stores import MachineStore, UserStore
 
 __all__ = ["create_blueprint"]
 
-REGISTER_PATH = REGISTER.path
-
 
 def create_blueprint(
     *,

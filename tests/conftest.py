@@ -1,9 +1,9 @@
-"""A host to mount the blueprint in, made afresh for each test, with stores in memory."""
+"""A host to mount the blueprint in, made afresh for each test, and servers that last for all tests."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,17 @@ from werkzeug.test import TestResponse
 from flask_aegis_machines import User, create_blueprint
 from flask_aegis_machines.endpoints import REGISTER
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from tests.servers import (
+    GaleraCluster,
+    MariaDBServer,
+    PostgresServer,
+    SynchronousPair,
+    require_galera,
+    require_mariadb,
+    require_postgres,
+)
+
+from . import conforming
 
 pytest.register_assert_rewrite("flask_aegis_machines.testing")
 
@@ -24,6 +35,12 @@ SECOND = User(2, "ASD000002", "220202199104082345")
 
 # Options meant for this run of pytest are not meant for one that a test starts.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+
+
+@pytest.fixture(autouse=True)
+def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no answer of the endpoints differ from the OpenAPI document."""
+    conforming.watch(monkeypatch)
 
 
 @pytest.fixture
@@ -86,3 +103,35 @@ def register(client: FlaskClient, token: str, document: dict[str, Any]) -> Calla
         return client.post(REGISTER_PATH, headers=sent, **how)
 
     return post
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of our own."""
+    require_postgres()
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[SynchronousPair]:
+    """A PostgreSQL with a synchronous standby."""
+    require_postgres()
+    with SynchronousPair() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """A MariaDB of our own."""
+    require_mariadb()
+    with MariaDBServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def galera() -> Iterator[GaleraCluster]:
+    """A Galera cluster of three nodes."""
+    require_galera()
+    with GaleraCluster() as cluster:
+        yield cluster

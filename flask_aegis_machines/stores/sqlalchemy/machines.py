@@ -48,13 +48,14 @@ class SQLAlchemyMachineStore(MachineStore):
         transaction: Literal["own", "host"] = "own",
         deadline: float = 4.0,
     ) -> None:
-        self._transactions = Transactions(session, model, transaction, deadline)
         self._columns = columns = machine_columns(model)
         code, registered_at = columns["machine_code"], columns["registered_at"]
         self._owner = owner = columns["user_id"]
         self._keys = {name: column.key for name, column in columns.items()}
         # No RETURNING: nothing of the new row is needed, and not every server knows it.
         self._insert = insert(code.table).inline()
+        # All work goes where inserts go: a replica may not have yet what a verdict depends on.
+        self._transactions = Transactions(session, model, self._insert, transaction, deadline)
         # FOR SHARE, because a plain read may come from an old snapshot (MySQL), or see a commit that a
         # synchronous standby does not have yet (PostgreSQL): this one waits, as the commit itself does.
         codes = code.in_(bindparam("codes", expanding=True))
@@ -64,16 +65,11 @@ class SQLAlchemyMachineStore(MachineStore):
         self._machine = select(owner, *machines.selected_columns).where(code == bindparam("code"))
         page = machines.where(owner == bindparam("owner")).order_by(registered_at, code)
         self._first_page = page.limit(bindparam("limit"))
-        last = code.table.alias()
-        start = (
-            select(last.c[registered_at.key])
-            .where(last.c[code.key] == bindparam("after"), last.c[owner.key] == bindparam("owner"))
-            .scalar_subquery()
-        )
-        # Put so that every server reads on in an index over owner, moment and code, from where it left off.
-        self._next_page = self._first_page.where(
-            registered_at >= start, or_(registered_at > start, code > bindparam("after"))
-        )
+        self._mark = select(registered_at).where(code == bindparam("after"), owner == bindparam("owner"))
+        # Put so that every server reads on in an index over owner, moment and code from where it left off;
+        # with the mark as a value, because MariaDB reads from the beginning where it is a subquery.
+        beyond = or_(registered_at > bindparam("start"), code > bindparam("after"))
+        self._next_page = self._first_page.where(registered_at >= bindparam("start"), beyond)
 
     def bind(self, machine: Machine, user: User) -> None:
         self._bind(machine, user, self._row(machine, user))
@@ -83,12 +79,12 @@ class SQLAlchemyMachineStore(MachineStore):
         return all(code != machine_code for (code,) in codes)
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
-        values = {"owner": user.key, "limit": limit}
+        values: dict[str, object] = {"owner": user.key, "limit": limit}
         if after is None:
-            rows = self._read(self._first_page, values)
-        else:
-            rows = self._read(self._next_page, {**values, "after": after})
-        return [_machine(row) for row in rows]
+            return [_machine(row) for row in self._read(self._first_page, values)]
+        marks = self._read(self._mark, {"owner": user.key, "after": after})
+        values.update(after=after, start=marks[0][0] if marks else None)
+        return [_machine(row) for row in self._read(self._next_page, values)] if marks else []
 
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
         if self._transactions.of_host:

@@ -54,8 +54,9 @@ def machine_columns(model: type) -> dict[str, Column[Any]]:
         )
     columns = {name: mapper.columns[name] for name in names}
     code = columns["machine_code"]
-    table = code.table
-    if not isinstance(table, Table) or any(column.table is not table for column in columns.values()):
+    # SQLAlchemy 1.4 gives an expression no table at all.
+    table, *others = {getattr(column, "table", None) for column in columns.values()}
+    if others or not isinstance(table, Table):
         raise ConfigurationError(f"All columns of {model.__name__} must be in one table.")
     if not any(len(key) == 1 and key[0] is code for key in _unique_keys(table)):
         raise ConfigurationError(

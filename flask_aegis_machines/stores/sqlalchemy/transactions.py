@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.sql import ClauseElement
 
 from flask_aegis_machines.errors import ConfigurationError, Refusal, StoreFailure
 
@@ -32,6 +33,7 @@ class Transactions:
     Args:
         session: Returns a session of the host's, which says what engine the model is on.
         model: The host's model.
+        statement: What the work is about, for a session that sends writes and reads to different engines.
         transaction: ``"own"``: every piece of work has its own connection and its own transaction.
             ``"host"``: work joins the transaction of the host's session, and the host commits it.
         deadline: Seconds up to which work is repeated after a failure that may pass.
@@ -41,7 +43,12 @@ class Transactions:
     """
 
     def __init__(
-        self, session: SessionFactory, model: type, transaction: Literal["own", "host"], deadline: float
+        self,
+        session: SessionFactory,
+        model: type,
+        statement: ClauseElement,
+        transaction: Literal["own", "host"],
+        deadline: float,
     ) -> None:
         if not callable(session):
             raise ConfigurationError(
@@ -52,6 +59,7 @@ class Transactions:
             raise ConfigurationError('transaction must be "own" or "host".')
         self._session = session
         self._mapper: Mapper[Any] = mapper_of(model)
+        self._statement = statement
         self.of_host = transaction == "host"
         self._deadline = deadline
 
@@ -80,9 +88,10 @@ class Transactions:
                     "makes a new one each time."
                 )
             session.flush()  # the host's rows and the host's errors, before anything of ours
-            bind: Engine | Connection = session.connection({"mapper": self._mapper})
+            arguments = {"mapper": self._mapper, "clause": self._statement}
+            bind: Engine | Connection = session.connection(arguments)
         else:
-            bind = self._session().get_bind(self._mapper)
+            bind = self._session().get_bind(self._mapper, clause=self._statement)
         if isinstance(bind, Connection):  # else of a test suite that rolls everything back
             return _repeat(work, partial(_joined, bind), deadline=None)
         return _repeat(work, partial(_own, bind), deadline=time.monotonic() + self._deadline)
@@ -95,7 +104,8 @@ def _own(engine: Engine) -> Iterator[Connection]:
     try:
         # The one statement is its own transaction on the server, so nothing can come between it and its
         # COMMIT, and Galera retries it by itself. The COMMIT after it is for engines that begin all the same.
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        if not connection.in_transaction():  # else of a test suite, whose begin() makes a savepoint
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         transaction = connection.begin()
         yield connection
         transaction.commit()

@@ -48,16 +48,20 @@ class SQLAlchemyUserStore(UserStore):
         transaction: Literal["own", "host"] = "own",
         deadline: float = 4.0,
     ) -> None:
-        self._transactions = Transactions(session, model, transaction, deadline)
         columns = mapper_of(model).columns
         attributes = (key or identity, aegisspeed_id, id_number, identity)
         if missing := [name for name in attributes if name not in columns]:
-            raise ConfigurationError(f"{model.__name__} has no column attribute {', '.join(missing)}.")
+            raise ConfigurationError(
+                f"{model.__name__} has no column attribute {', '.join(missing)}: name attributes that are "
+                "mapped to a column, which synonyms, hybrids and relationships are not."
+            )
         self._identity: Column[Any] = columns[identity]
         self._key: Column[Any] = columns[key or identity]
-        users = select(*(columns[name] for name in attributes))
+        # From the model and not from its table: a subclass is a join, or rows of its own kind alone.
+        users = select(*(columns[name] for name in attributes)).select_from(model)
         self._find = users.where(self._identity == bindparam("identity"))
         self._find_by_key = users.where(self._key == bindparam("key"))
+        self._transactions = Transactions(session, model, self._find, transaction, deadline)
 
     def get(self, identity: str) -> User | None:
         wanted = _convert(identity, self._identity)

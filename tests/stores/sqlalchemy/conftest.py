@@ -22,46 +22,11 @@ from tests.servers import (
     PostgresServer,
     SynchronousPair,
     require_driver,
-    require_galera,
-    require_mariadb,
-    require_postgres,
 )
 
 from .models import FIRST, SECOND, Account, Base, Machine
 
 NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of our own."""
-    require_postgres()
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def pair() -> Iterator[SynchronousPair]:
-    """A PostgreSQL with a synchronous standby."""
-    require_postgres()
-    with SynchronousPair() as pair:
-        yield pair
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[MariaDBServer]:
-    """A MariaDB of our own."""
-    require_mariadb()
-    with MariaDBServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def galera() -> Iterator[GaleraCluster]:
-    """A Galera cluster of three nodes."""
-    require_galera()
-    with GaleraCluster() as cluster:
-        yield cluster
 
 
 def on_sqlite(request: pytest.FixtureRequest, path: Path) -> Engine:

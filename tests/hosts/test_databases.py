@@ -1,0 +1,203 @@
+"""Hosts on plain SQLAlchemy: their sessions, their pools, and their tests that roll everything back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+import sqlalchemy
+from flask import Flask
+from sqlalchemy import create_engine, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+from sqlalchemy.sql import Delete, Insert, Update
+from werkzeug.test import TestResponse
+
+from flask_aegis_machines import MachineStore, UserStore, bearer, create_blueprint
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
+from tests.conftest import FIRST, REGISTER_PATH
+from tests.stores.sqlalchemy.models import Account, Base, Machine
+from tests.test_blueprint import assert_answer, example
+
+CODE = str(example()["machine_code"])
+COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+IDS = {"aegisspeed_id": FIRST.aegisspeed_id, "id_number": FIRST.id_number}
+IN_THREADS = {"check_same_thread": False}
+
+only_2 = pytest.mark.skipif(sqlalchemy.__version__ < "2", reason="SQLAlchemy 1.4 has nothing of the kind")
+
+
+def mount(users: UserStore, machines: MachineStore, app: Flask | None = None) -> Flask:
+    """Mount the blueprint in a host whose tokens are the identities of its users."""
+    app = app or Flask("host")
+    app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=bearer(str)))
+    return app
+
+
+def register(app: Flask, identity: str = "1", **changes: str) -> TestResponse:
+    """Register the machine as the user of an identity, whose AegisSpeed ID is the first user's."""
+    headers = {"Authorization": f"Bearer {identity}"}
+    return app.test_client().post(REGISTER_PATH, json={**example(), **changes}, headers=headers)
+
+
+def assert_binds_once(app: Flask, identity: str = "1") -> None:
+    """Assert that the machine is bound the first time and taken the second."""
+    assert_answer(register(app, identity), "10000", machine_code=CODE, user_id="110***********1234")
+    assert_answer(register(app, identity), "10004")
+
+
+def register_at_once(app: Flask) -> list[str]:
+    """Register eight machines in as many threads, and return the codes of the answers."""
+    start = Barrier(8)
+
+    def attempt(number: int) -> str:
+        start.wait(60)
+        answer = register(app, machine_code=f"{number:032}")
+        assert answer.json is not None
+        return str(answer.json["code"])
+
+    with ThreadPoolExecutor(8) as threads:
+        return list(threads.map(attempt, range(1, 9)))
+
+
+def read(path: Path, query: str = "SELECT machine_code, user_id FROM machine") -> list[tuple[Any, ...]]:
+    """Read an SQLite file on a connection of its own."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """An SQLite file with the host's tables and its first user."""
+    path = tmp_path / "host.db"
+    make_tables(create_engine(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def engine(path: Path) -> Engine:
+    """The host's own engine on it."""
+    return create_engine(f"sqlite:///{path}")
+
+
+def make_tables(engine: Engine) -> None:
+    """Make the host's tables with its first user."""
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Account(id=1, **IDS))
+        session.commit()
+
+
+def make_host(session: Callable[[], Session]) -> Flask:
+    """Make a host whose stores have this session."""
+    users = SQLAlchemyUserStore(session, Account, **COLUMNS)
+    return mount(users, SQLAlchemyMachineStore(session, Machine))
+
+
+class TestSessions:
+    """What a host may pass as ``session``."""
+
+    @pytest.mark.parametrize(
+        "make_session",
+        [sessionmaker, lambda engine: scoped_session(sessionmaker(engine))],
+        ids=["sessionmaker", "scoped_session"],
+    )
+    def test_a_factory(self, make_session: Callable[[Engine], Any], engine: Engine, path: Path) -> None:
+        """A ``sessionmaker`` and a ``scoped_session`` lead to the engine that they were made with."""
+        assert_binds_once(make_host(make_session(engine)))
+        assert read(path) == [(CODE, 1)]
+
+    def test_the_one_session_of_a_process(self, engine: Engine, path: Path) -> None:
+        """Eight at once are all bound, and what the host has in its session stays as it was."""
+        session = Session(engine)
+        account = session.get(Account, 1)
+        session.add(Account(id=2, aegisspeed_id="ASD000002", id_number="2"))
+        account.id_number = "changed"
+        begun = session.get_transaction()
+        assert register_at_once(make_host(lambda: session)) == ["10000"] * 8
+        assert sorted(read(path)) == [(f"{number:032}", 1) for number in range(1, 9)]
+        assert ([row.id for row in session.new], list(session.dirty)) == ([2], [account])
+        assert session.get_transaction() is begun
+        assert read(path, "SELECT id, id_number FROM account") == [(1, FIRST.id_number)]
+        session.commit()
+        assert read(path, "SELECT id, id_number FROM account") == [(1, "changed"), (2, "2")]
+
+    @pytest.mark.parametrize("key", [Machine, Machine.__table__], ids=["model", "table"])
+    def test_binds(self, key: Any, engine: Engine, path: Path, tmp_path: Path) -> None:
+        """Machines go to the engine that ``binds`` names for their model or their table."""
+        other = create_engine(f"sqlite:///{tmp_path}/other.db")
+        Machine.__table__.create(other)
+        assert_binds_once(make_host(sessionmaker(engine, binds={key: other})))
+        assert (read(tmp_path / "other.db"), read(path)) == ([(CODE, 1)], [])
+
+    def test_a_router_by_statement(self, engine: Engine, path: Path, tmp_path: Path) -> None:
+        """A session that sends writes to a leader and reads to a replica binds in the leader."""
+        replica = create_engine(f"sqlite:///{tmp_path}/replica.db")
+        make_tables(replica)
+
+        class Routing(Session):
+            def get_bind(self, mapper: Any = None, clause: Any = None, **arguments: Any) -> Engine:
+                return engine if isinstance(clause, (Insert, Update, Delete)) else replica
+
+        assert_binds_once(make_host(sessionmaker(class_=Routing)))
+        assert (read(path), read(tmp_path / "replica.db")) == ([(CODE, 1)], [])
+
+    def test_a_router_by_model(self, engine: Engine, path: Path, tmp_path: Path) -> None:
+        """A session that looks at the model alone is told it."""
+        other = create_engine(f"sqlite:///{tmp_path}/other.db")
+        Machine.__table__.create(other)
+
+        class Routing(Session):
+            def get_bind(self, mapper: Any = None, clause: Any = None, **arguments: Any) -> Engine:
+                return {Account: engine, Machine: other}[mapper.class_]
+
+        assert_binds_once(make_host(sessionmaker(class_=Routing)))
+        assert (read(tmp_path / "other.db"), read(path)) == ([(CODE, 1)], [])
+
+
+class TestPools:
+    """Pools of every kind."""
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"poolclass": NullPool}, {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}],
+        ids=["no pool", "one connection"],
+    )
+    def test_eight_at_once(self, options: dict[str, Any], path: Path) -> None:
+        """Eight at once are served without a pool, and by a pool of one connection without standing still."""
+        engine = create_engine(f"sqlite:///{path}", connect_args=IN_THREADS, **options)
+        assert register_at_once(make_host(sessionmaker(engine))) == ["10000"] * 8
+        assert sorted(read(path)) == [(f"{number:032}", 1) for number in range(1, 9)]
+
+    def test_a_database_in_memory(self) -> None:
+        """The one connection of a database in memory comes back from us as it was."""
+        engine = create_engine("sqlite://", connect_args=IN_THREADS, poolclass=StaticPool)
+        make_tables(engine)
+        assert_binds_once(make_host(sessionmaker(engine)))
+        with Session(engine) as session:
+            session.add(Account(id=2, aegisspeed_id="ASD000002", id_number="2"))
+            session.flush()
+            session.rollback()
+            assert session.execute(select(Account.id)).scalars().all() == [1]
+            assert session.execute(select(Machine.machine_code, Machine.user_id)).all() == [(CODE, 1)]
+
+
+def test_a_suite_that_rolls_everything_back(engine: Engine, path: Path) -> None:
+    """Where a host's tests bind its session to a connection, they see the machine, and nothing is left."""
+    sessions = scoped_session(sessionmaker(engine))
+    app = make_host(sessions)
+    with engine.connect() as connection:
+        outer = connection.begin()
+        sessions.configure(bind=connection)
+        assert_binds_once(app)
+        assert sessions.execute(select(Machine.machine_code, Machine.user_id)).all() == [(CODE, 1)]
+        sessions.remove()
+        outer.rollback()
+    assert read(path) == []
