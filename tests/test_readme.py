@@ -29,6 +29,13 @@ def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 10
 
 
+def test_the_mount_is_what_the_type_checkers_read() -> None:
+    """The first block is the host of ``tests/typing``, but for comments, so it passes mypy and pyright."""
+    host = (CHECKOUT / "tests" / "typing" / "flask_sqlalchemy_host.py").read_text(encoding="utf-8")
+    _, _, typed = host.partition('"""\n\n')
+    assert re.sub(" +#.*", "", BLOCKS[0]) == re.sub(" +#.*", "", typed)
+
+
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.code)
 def test_every_answer_is_in_the_table(answer: tuple[int, str, str]) -> None:
     """Each code stands in the table of answers beside its status."""
