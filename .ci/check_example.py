@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+
+from example import post, serving, sign_in
 
 REGISTER = "/machine/register/register_machine_info_by_aegisspeed_id"
 
 
-def post(url: str, body: dict[str, str], token: str = "") -> tuple[int, Any]:
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-    request = Request(url, json.dumps(body).encode(), headers)
-    try:
-        with urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        return error.code, json.load(error)
-
-
-def wait_until_it_serves(url: str, server: subprocess.Popen[bytes], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            urlopen(url, timeout=5).close()
-            return
-        except URLError:
-            time.sleep(0.5)
-    sys.exit("the example does not serve")
-
-
 def check(url: str) -> None:
-    tokens = {}
-    for user in ("ASD000001", "ASD000002"):
-        status, answer = post(url + "/login", {"user_AegisSpeed_id": user, "password": "demo"})
-        assert status == 200, (status, answer)
-        tokens[user] = answer["access_token"]
+    tokens = {user: sign_in(url, user) for user in ("ASD000001", "ASD000002")}
     facts = (
         *(
             "windows_uuid",
@@ -66,14 +33,5 @@ def check(url: str) -> None:
         print(user, status, answer)
 
 
-with socket.create_server(("127.0.0.1", 0)) as free:
-    port = free.getsockname()[1]
-with tempfile.TemporaryDirectory() as instance:
-    environment = {**os.environ, "FLASK_RUN_PORT": str(port), "FLASK_INSTANCE_PATH": instance}
-    server = subprocess.Popen(["bash", "-c", sys.argv[1]], env=environment, start_new_session=True)
-    try:
-        wait_until_it_serves(f"http://127.0.0.1:{port}/", server, 600)
-        check(f"http://127.0.0.1:{port}")
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+with serving(sys.argv[1]) as url:
+    check(url)

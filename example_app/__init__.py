@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
-from example_app import demo, first_run, login, page
+from example_app import api, demo, first_run, login, page
 from example_app.models import Machine, User, db, migrate
 from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 
 __all__ = ["create_app"]
+
+
+class InOrder(DefaultJSONProvider):
+    """Writes JSON with its keys in the order of the API document."""
+
+    sort_keys = False
 
 
 def create_app(config: Mapping[str, object] | None = None, *, instance_path: str | None = None) -> Flask:
@@ -33,6 +40,7 @@ def create_app(config: Mapping[str, object] | None = None, *, instance_path: str
         ValueError: The path of the instance folder is not absolute.
     """
     app = Flask(__name__, instance_path=instance_path or os.environ.get("FLASK_INSTANCE_PATH") or None)
+    app.json = InOrder(app)
     Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{Path(app.instance_path) / 'example.db'}"
     app.config.from_prefixed_env()
@@ -46,6 +54,7 @@ def create_app(config: Mapping[str, object] | None = None, *, instance_path: str
     first_run.prepare(app)
 
     app.register_blueprint(page.blueprint)
+    app.register_blueprint(api.blueprint)
     app.register_blueprint(login.blueprint)
     app.register_blueprint(
         create_blueprint(

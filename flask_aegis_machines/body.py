@@ -32,7 +32,9 @@ def json_object() -> dict[str, Any]:
         raise UnsupportedContentType
     try:
         # The standard parser, not the host's: a host's provider may turn strings into dates or decimals.
-        document = json.loads(_read().decode("utf-8-sig"), parse_constant=_refuse_constant)
+        document = json.loads(
+            _read().decode("utf-8-sig"), parse_float=_number, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -67,6 +69,12 @@ def _read() -> bytes:
     if len(body) > MAX_BYTES:
         raise PayloadTooLarge
     return body
+
+
+def _number(text: str) -> float:
+    # JSON has one kind of number: 5.0 is the integer 5.
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _refuse_constant(name: str) -> NoReturn:

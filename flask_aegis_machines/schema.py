@@ -33,23 +33,32 @@ _NO_MACHINE = r"(.)\1{31}|" + re.sub(
     "[a-f]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", "|".join(_HASHES_OF_NOTHING)
 )
 
-
-def _string(pattern: str, description: str, **rules: object) -> dict[str, object]:
-    return {"type": "string", "regex": pattern, "meta": {"description": description}, **rules}
-
-
-_AEGISSPEED_ID_RULES = _string(r"[!-~]{9}", "exactly 9 printable ASCII characters without spaces")
-_MACHINE_CODE_RULES = _string(
-    r"[!-~]{32}",
-    "exactly 32 printable ASCII characters without spaces",
-    unlike=_NO_MACHINE,
-)
-_FACT_RULES = _string(
-    r"(?=.*\S)[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,255}",
-    "1 to 255 characters, not only white space, without control characters",
-)
+# In full, and the characters of a fact as ranges of what is allowed: the OpenAPI document has these patterns,
+# too, and dialects differ in what white space is (U+FEFF), and in whether a pattern may name surrogates.
+_ONLY_WHITE_SPACE = r"[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
 
 
+_AEGISSPEED_ID_RULES = {
+    "type": "string",
+    "regex": r"[!-~]{9}",
+    "meta": {"description": "exactly 9 printable ASCII characters without spaces"},
+}
+_MACHINE_CODE_RULES = {
+    "type": "string",
+    "regex": r"[!-~]{32}",
+    "unlike": _NO_MACHINE,
+    "meta": {
+        "description": "exactly 32 printable ASCII characters without spaces",
+        "unlike": "does not identify a machine",
+    },
+}
+_FACT = "1 to 255 characters, not only white space, without control characters"
+_FACT_RULES = {
+    "type": "string",
+    "regex": r"[ -~\u00a0-\ud7ff\ue000-" + "\U0010ffff" + "]{1,255}",
+    "unlike": _ONLY_WHITE_SPACE,
+    "meta": {"description": _FACT, "unlike": f"must be {_FACT}"},
+}
 _LIMIT_RULES = {"type": "integer", "min": 1, "max": MAX_PAGE, "meta": {"description": "an integer"}}
 
 
@@ -69,7 +78,7 @@ class _Validator(Validator):  # type: ignore[misc]  # Cerberus ships no types
     def _validate_unlike(self, pattern: str, field: str, value: str) -> None:
         """{'type': 'string'}"""
         if isinstance(value, str) and re.fullmatch(pattern, value):  # Cerberus calls this for null, too
-            self._error(field, "does not identify a machine")
+            self._error(field, self.schema[field]["meta"]["unlike"])
 
 
 class Fields:

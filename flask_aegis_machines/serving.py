@@ -216,8 +216,10 @@ def _report(error: Exception) -> None:
     while reached is not None:
         traceback.clear_frames(reached.__traceback__)
         reached = reached.__cause__ or reached.__context__
-    _log.error("%s failed: answered %s", request.endpoint, INTERNAL_ERROR.code, exc_info=error)
+    with suppress(Exception):
+        _log.error("%s failed: answered %s", request.endpoint, INTERNAL_ERROR.code, exc_info=error)
     try:
         got_request_exception.send(app_of_request(), exception=error)
     except Exception:
-        _log.exception("A receiver of got_request_exception failed")
+        with suppress(Exception):
+            _log.exception("A receiver of got_request_exception failed")

@@ -3,12 +3,14 @@
 Both are sent with the app as sender and these keyword arguments: ``code``, that of the answer; ``user_id``,
 the caller's ID number, redacted; ``machine``, the ``Machine``, whose ``repr`` shows no value. The last two
 are ``None`` where a request was refused before they were known. A worker that dies between the database's
-COMMIT and this sends nothing: what must never be missed belongs into the database.
+COMMIT and this sends nothing: what must never be missed belongs into the database. Where the host owns the
+transaction, its COMMIT is still to come.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from blinker import NamedSignal, Namespace
 from flask import Flask
@@ -36,8 +38,11 @@ def send(signal: NamedSignal, app: Flask, **facts: object) -> None:
     Raises:
         Nothing. A receiver that fails is logged.
     """
+    if signal.is_muted:
+        return
     for receiver in signal.receivers_for(app):
         try:
-            receiver(app, **facts)
+            app.ensure_sync(receiver)(app, **facts)
         except Exception:
-            _log.exception("A receiver of %s failed", signal.name)
+            with suppress(Exception):  # a log that fails
+                _log.exception("A receiver of %s failed", signal.name)

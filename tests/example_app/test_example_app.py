@@ -32,7 +32,7 @@ from werkzeug.security import check_password_hash
 from werkzeug.test import TestResponse
 
 import example_app
-from example_app import create_app, demo, login
+from example_app import create_app, demo, login, page
 from example_app.models import User, db
 
 CHECKOUT = Path(example_app.__file__).parents[1]
@@ -392,23 +392,23 @@ class TestRegistration:
         assert (answer.status_code, answer.json["code"]) == (401, "10401")
 
 
-class Links(HTMLParser):
-    """Collects what a page loads or links to, and the names of its elements."""
+class Elements(HTMLParser):
+    """Collects the elements of a page, and what it loads or links to."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.targets: list[str] = []
-        self.elements: set[str] = set()
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note one element."""
-        self.elements.add(tag)
+        self.elements.append((tag, dict(attrs)))
         self.targets += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "action"}]
 
 
 class TestPage:
-    """GET /."""
+    """GET /, without a browser; what it does in one is in test_page.py."""
 
     def test_says_what_to_try(self, client: FlaskClient) -> None:
         """The page shows the users, their password, and the line to paste, with the visitor's address."""
@@ -416,17 +416,36 @@ class TestPage:
         assert answer.status_code == 200
         assert answer.mimetype == "text/html"
         for aegisspeed_id in ["ASD000001", "ASD000002"]:
-            assert f"<td><code>{aegisspeed_id}</code></td><td><code>demo</code></td>" in answer.text
+            assert f">Sign in as {aegisspeed_id}</button>" in answer.text
+        assert "<code>demo</code>" in answer.text
         assert demo.curl_line("http://demo.example:8080/") in html.unescape(answer.text)
 
-    def test_loads_nothing_from_elsewhere(self, client: FlaskClient) -> None:
-        """The page loads one style sheet, its own, which loads nothing; there are no scripts."""
-        links = Links(client.get("/").text)
-        assert sorted(links.targets) == ["/static/style.css", "data:,"]
-        assert not links.elements & {"script", "style", "iframe", "img"}
+    def test_has_a_field_for_each_field_of_the_request(self, client: FlaskClient) -> None:
+        """The form holds the request example, in the order of the API document."""
+        assert list(page.LABELS) == list(demo.REQUEST_EXAMPLE)
+        text = html.unescape(client.get("/").text)
+        for name, value in demo.REQUEST_EXAMPLE.items():
+            assert f'name="{name}" value="{value}"' in text
+
+    def test_every_link_leads_somewhere(self, client: FlaskClient) -> None:
+        """What the page loads and links to is there, its own, and the forms go to the endpoints."""
+        targets = [target for target in Elements(client.get("/").text).targets if target[0] != "#"]
+        assert len(targets) == 9
+        for target in targets:
+            answer = client.get(target)
+            # The forms' targets take a POST alone.
+            assert answer.status_code == (405 if "login" in target or "_by_aegisspeed_id" in target else 200)
+            answer.close()
+
+    def test_works_under_a_strict_policy(self, client: FlaskClient) -> None:
+        """Nothing is inline, the style sheet loads nothing, and the page's policy says so."""
+        answer = client.get("/")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
+        for tag, attributes in Elements(answer.text).elements:
+            assert tag != "style"
+            assert tag != "script" or "src" in attributes
+            assert not [name for name in attributes if name == "style" or name.startswith("on")]
         style = client.get("/static/style.css")
-        assert style.status_code == 200
-        assert "color-scheme: light dark" in style.text
         assert "url(" not in style.text
         assert "@import" not in style.text
         style.close()

@@ -1,0 +1,325 @@
+"""What is told of an outcome: to the host's receivers, and to the log."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from blinker import NamedSignal
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.test import TestResponse
+
+from flask_aegis_machines import Machine, create_blueprint
+from flask_aegis_machines.endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines.errors import ANSWERS
+from flask_aegis_machines.signals import machine_registered, registration_refused
+from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
+from flask_aegis_machines.testing import make_machine
+
+from .conftest import FIRST, REGISTER_PATH, SECOND
+from .stores.sqlalchemy import models
+from .test_blueprint import authorization, example
+
+Provoke = Callable[..., TestResponse]
+Heard = list[tuple[str, dict[str, Any]]]
+
+LOGGER = logging.getLogger("flask_aegis_machines")
+CODES = sorted({answer.code for answer in ANSWERS})
+CALLS = [
+    pytest.param(endpoint, code, id=f"{endpoint.name.partition('_')[0]}-{code}")
+    for endpoint in ENDPOINTS
+    for code in CODES
+    if endpoint.may_be_taken or code != "10004"
+]
+OWNER = "110***********1234"
+KNOWS_OWNER = {"10000", "10004", "10006"}
+KNOWS_MACHINE = {"10000", "10003", "10004", "10006"}
+
+
+@pytest.fixture
+def provoke(
+    app: Flask, client: FlaskClient, machines: MemoryMachineStore, document: dict[str, Any]
+) -> Provoke:
+    """Send a request that gets the code, the first time."""
+
+    def send(code: str, endpoint: Endpoint = REGISTER) -> TestResponse:
+        body = {name: document[name] for name in endpoint.form.schema if name in document}
+        how: dict[str, Any] = {"headers": authorization(app, "1"), "json": body}
+        if code == "10001":
+            app.config[endpoint.switch] = False
+        elif code == "10002":
+            body["user_AegisSpeed_id"] = "short"
+        elif code == "10003":
+            how["headers"] = authorization(app, "3")
+        elif code == "10004":
+            machines.bind(make_machine(document["machine_code"]), SECOND)
+        elif code == "10005":
+            machines.bind = machines.is_available = machines.list_for = fail
+        elif code == "10006":
+            body["user_AegisSpeed_id"] = SECOND.aegisspeed_id
+        elif code == "10400":
+            body[list(endpoint.form.schema)[-1]] = ""
+        elif code == "10401":
+            how["headers"] = {}
+        elif code == "10413":
+            body["machine_cpu"] = "x" * 17000
+        elif code == "10415":
+            how = {**how, "json": None, "data": b"{}", "content_type": "text/plain"}
+        elif code == "10429":
+            app.before_request(limit)
+        answer = client.post(endpoint.path, **how)
+        assert answer.get_json()["code"] == code
+        return answer
+
+    return send
+
+
+@pytest.fixture
+def heard(app: Flask) -> Iterator[Heard]:
+    """Note what the app sends, by signal."""
+    notes: Heard = []
+
+    def note_registered(sender: Flask, **facts: Any) -> None:
+        notes.append(("registered", facts))
+
+    def note_refused(sender: Flask, **facts: Any) -> None:
+        notes.append(("refused", facts))
+
+    with (
+        machine_registered.connected_to(note_registered, app),
+        registration_refused.connected_to(note_refused, app),
+    ):
+        yield notes
+
+
+def fail(*args: object, **kwargs: object) -> NoReturn:
+    """Fail as a store, a receiver or a log may."""
+    raise LookupError("it broke")
+
+
+def listener(senders: list[Flask]) -> Callable[..., None]:
+    """Make a receiver that notes who sends."""
+
+    def hear(sender: Flask, **facts: object) -> None:
+        senders.append(sender)
+
+    return hear
+
+
+def limit() -> NoReturn:
+    """Say no as a limiter does."""
+    raise TooManyRequests
+
+
+class TestRegistered:
+    """``machine_registered``."""
+
+    def test_it_says_who_registered_what(
+        self, provoke: Provoke, heard: Heard, document: dict[str, Any]
+    ) -> None:
+        """A registration sends the code of the answer, the redacted owner and the machine, once."""
+        provoke("10000")
+        del document["user_AegisSpeed_id"]
+        facts = {"code": "10000", "user_id": OWNER, "machine": Machine(**document)}
+        assert heard == [("registered", facts)]
+
+    def test_a_repetition_by_the_owner_sends_none(self, app: Flask, provoke: Provoke, heard: Heard) -> None:
+        """What stores nothing is not news, though it is answered "yes"."""
+        app.config["AEGIS_MACHINES_REPEAT_BY_OWNER"] = True
+        provoke("10000")
+        provoke("10000")
+        assert [signal for signal, _ in heard] == ["registered"]
+
+    def test_the_machine_is_committed_before(self, tmp_path: Path) -> None:
+        """A receiver that looks on a connection of its own finds the machine."""
+        path = tmp_path / "host.db"
+        engine = create_engine(f"sqlite:///{path}")
+        models.Base.metadata.create_all(engine)
+        session = sessionmaker(engine)
+        with session.begin() as ready:
+            ready.add(models.Account(id=1, aegisspeed_id=FIRST.aegisspeed_id, id_number=FIRST.id_number))
+        app = Flask("host")
+        machines = SQLAlchemyMachineStore(session, models.Machine)
+        stores = {"users": MemoryUserStore([FIRST]), "machines": machines}
+        app.register_blueprint(create_blueprint(**stores, authenticate=lambda: 1))
+        found: list[tuple[str, int]] = []
+
+        def look(sender: Flask, machine: Machine, **facts: object) -> None:
+            with closing(sqlite3.connect(path)) as connection:
+                found.extend(connection.execute("SELECT machine_code, user_id FROM machine"))
+
+        with machine_registered.connected_to(look, app):
+            assert app.test_client().post(REGISTER_PATH, json=example()).status_code == 200
+        engine.dispose()
+        assert found == [(example()["machine_code"], 1)]
+
+
+class TestRefused:
+    """``registration_refused``."""
+
+    @pytest.mark.parametrize("code", [code for code in CODES if code not in {"10000", "10005"}])
+    def test_it_says_what_is_known(
+        self, provoke: Provoke, heard: Heard, document: dict[str, Any], code: str
+    ) -> None:
+        """Each refusal is sent once, with the caller and the machine as far as the checks had come."""
+        provoke(code)
+        sent = {**document, **({"user_AegisSpeed_id": SECOND.aegisspeed_id} if code == "10006" else {})}
+        del sent["user_AegisSpeed_id"]
+        assert heard == [
+            (
+                "refused",
+                {
+                    "code": code,
+                    "user_id": OWNER if code in KNOWS_OWNER else None,
+                    "machine": Machine(**sent) if code in KNOWS_MACHINE else None,
+                },
+            )
+        ]
+
+    def test_an_internal_error_is_no_refusal(self, provoke: Provoke, heard: Heard) -> None:
+        """What became of a registration that is answered with 10005 may be unknown: nothing is sent."""
+        provoke("10005")
+        assert heard == []
+
+    @pytest.mark.parametrize("endpoint", [VERIFY, GET], ids=["verify", "get"])
+    @pytest.mark.parametrize("code", ["10000", "10001", "10006", "10429"])
+    def test_the_other_endpoints_send_none(
+        self, provoke: Provoke, heard: Heard, endpoint: Endpoint, code: str
+    ) -> None:
+        """The signals are about registrations alone."""
+        provoke(code, endpoint)
+        assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("signal", "code"),
+    [(machine_registered, "10000"), (registration_refused, "10004"), (registration_refused, "10429")],
+)
+class TestReceivers:
+    """Who hears, and what a receiver cannot do."""
+
+    def test_one_that_fails_is_logged(
+        self,
+        app: Flask,
+        provoke: Provoke,
+        heard: Heard,
+        caplog: pytest.LogCaptureFixture,
+        signal: NamedSignal,
+        code: str,
+    ) -> None:
+        """Each failure is an error in the log; the other receivers are told, and the answer stays."""
+
+        def fail_too(sender: Flask, **facts: object) -> NoReturn:
+            fail()
+
+        with signal.connected_to(fail, app), signal.connected_to(fail_too, app):
+            provoke(code)
+        assert len(heard) == 1
+        assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
+            ("flask_aegis_machines", "ERROR", f"A receiver of {signal.name} failed")
+        ] * 2
+        assert caplog.text.count("LookupError: it broke") == 2
+
+    def test_one_that_is_asynchronous_is_run(
+        self, app: Flask, provoke: Provoke, signal: NamedSignal, code: str
+    ) -> None:
+        """As Flask does for its own signals."""
+        told: list[object] = []
+
+        async def hear(sender: Flask, **facts: object) -> None:
+            told.append(facts["code"])
+
+        with signal.connected_to(hear, app):
+            provoke(code)
+        assert told == [code]
+
+    def test_the_sender_is_the_app(
+        self, app: Flask, provoke: Provoke, signal: NamedSignal, code: str
+    ) -> None:
+        """Who asks for one app hears of no other; who asks for none hears of all."""
+        of_all: list[Flask] = []
+        of_another: list[Flask] = []
+        hear_all, hear_another = listener(of_all), listener(of_another)
+        with signal.connected_to(hear_all), signal.connected_to(hear_another, Flask("another")):
+            provoke(code)
+        assert (len(of_all), of_another) == (1, [])
+        assert of_all[0] is app
+
+    def test_a_muted_signal_is_not_sent(
+        self, provoke: Provoke, heard: Heard, signal: NamedSignal, code: str
+    ) -> None:
+        """A host's tests may ask for silence."""
+        with signal.muted():
+            provoke(code)
+        assert heard == []
+
+    def test_nothing_printed_holds_a_value(
+        self, provoke: Provoke, heard: Heard, document: dict[str, Any], signal: NamedSignal, code: str
+    ) -> None:
+        """A receiver that prints all that it gets, prints no field and no ID number in clear."""
+        provoke(code)
+        ((_, facts),) = heard
+        printed = f"{facts} {facts!r}"
+        assert [value for value in [*document.values(), FIRST.id_number] if value in printed] == []
+
+
+class TestAudit:
+    """The line that each outcome leaves in the log."""
+
+    @pytest.mark.parametrize(("endpoint", "code"), CALLS)
+    def test_one_line_for_each_outcome(
+        self, provoke: Provoke, caplog: pytest.LogCaptureFixture, endpoint: Endpoint, code: str
+    ) -> None:
+        """It says the call, the code and the redacted caller, and no more; 10005 has its error instead."""
+        caplog.set_level(logging.INFO, LOGGER.name)
+        provoke(code, endpoint)
+        (record,) = caplog.records
+        caller = OWNER if code in KNOWS_OWNER else "nobody known"
+        level, line = "INFO", f"{endpoint.name}: {code} for {caller}"
+        if code == "10005":
+            level, line = "ERROR", f"aegis_machines.{endpoint.name} failed: answered 10005"
+        assert (record.name, record.levelname, record.getMessage()) == (LOGGER.name, level, line)
+
+    def test_a_repetition_by_the_owner_has_its_line(
+        self, app: Flask, provoke: Provoke, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It sends no signal, and is an outcome all the same."""
+        app.config["AEGIS_MACHINES_REPEAT_BY_OWNER"] = True
+        caplog.set_level(logging.INFO, LOGGER.name)
+        provoke("10000")
+        provoke("10000")
+        assert caplog.messages == [f"{REGISTER.name}: 10000 for {OWNER}"] * 2
+
+    @pytest.mark.parametrize("broken", ["filters", "handlers"])
+    @pytest.mark.parametrize("code", CODES)
+    def test_a_log_that_fails_changes_no_answer(
+        self,
+        app: Flask,
+        provoke: Provoke,
+        machines: MemoryMachineStore,
+        heard: Heard,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+        broken: str,
+        code: str,
+    ) -> None:
+        """Nor does it keep a signal from its receivers, also where one of these fails."""
+        handler = logging.Handler()
+        monkeypatch.setattr(handler, "emit", fail)
+        parts = {"filters": fail, "handlers": handler}
+        monkeypatch.setattr(LOGGER, broken, [parts[broken]])
+        caplog.set_level(logging.INFO, LOGGER.name)
+        with machine_registered.connected_to(fail, app), registration_refused.connected_to(fail, app):
+            provoke(code)
+        assert len(heard) == (code != "10005")
+        assert len(MemoryMachineStore.list_for(machines, FIRST)) == (code == "10000")
