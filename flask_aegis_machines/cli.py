@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Blueprint, current_app
@@ -19,6 +22,9 @@ from .redaction import redact
 from .stores import MachineStore, UserStore
 
 __all__ = ["add_commands"]
+
+# Puts a line in the place of the progress bar; click leaves it out where the output is no terminal.
+_OVER_THE_BAR = "\033[G\033[K"
 
 
 def add_commands(
@@ -43,11 +49,14 @@ def add_commands(
         checks: dict[str, Callable[[], list[str]]] = {
             "endpoints": lambda: settings.problems(current_app.config),
             "tokens": lambda: identity.problems(authenticate, current_app),
-            "machines": machines.problems,
+            "machines": _optional(machines, MachineStore.problems),
         }
         problems = 0
         for name, check in checks.items():
-            found = _run(check)
+            try:
+                found = check()
+            except Exception as error:
+                found = [f"could not be checked: {_told(error)}"]
             problems += len(found)
             for line in found or ["ok"]:
                 click.echo(f"{name}: {line}")
@@ -58,13 +67,15 @@ def add_commands(
     @click.argument("machine_code")
     def show(machine_code: str) -> None:
         """Show who owns MACHINE_CODE, redacted, and since when; exit with 1 where nobody does."""
+        find = _optional(machines, MachineStore.find)
+        get_by_key = _optional(users, UserStore.get_by_key)
         try:
-            found = machines.find(machine_code)
-            owner = None if found is None else users.get_by_key(found[1])
+            found = find(machine_code)
+            owner = None if found is None else get_by_key(found[1])
         except NotImplementedError:
             raise click.ClickException("This app's machine store has no find().") from None
-        except AegisMachinesError as error:
-            raise click.ClickException(str(error)) from None
+        except Exception as error:
+            raise click.ClickException(_told(error)) from None
         if found is None:
             raise click.ClickException("Nobody has this machine code.")
         since = found[0].registered_at
@@ -86,7 +97,8 @@ def add_commands(
         is checked like a request. Lines that are refused are listed on standard output with their reasons;
         the exit status is then 1. Run it again after a failure: what is bound already is passed over.
         """
-        counted: Counter[str] = Counter()
+        bind_many = _optional(machines, MachineStore.bind_many)
+        counted = Counter({"bound": 0, "bound before": 0, "refused": 0})
         last = 1
         try:
             with (
@@ -95,29 +107,33 @@ def add_commands(
             ):
                 # A byte that is no UTF-8 becomes a lone surrogate, which no field may hold.
                 lines = io.TextIOWrapper(source, "utf-8-sig", errors="surrogateescape", newline="")
-                for outcome in importing.import_machines(importing.read_rows(lines), users, machines):
+                for outcome in importing.import_machines(importing.read_rows(lines), users, bind_many):
+                    for reason in outcome.reasons:
+                        click.echo(f"{_OVER_THE_BAR}line {outcome.line}: {reason}")
+                    counted[outcome.kind] += 1
                     last = outcome.line
-                    counted[_kind(outcome)] += 1
-                    for reason in [] if outcome.repeated else outcome.reasons:
-                        click.echo(f"line {outcome.line}: {reason}")
-                    bar.update(source.tell() - bar.pos)
-        except (ValueError, AegisMachinesError) as error:
-            raise click.ClickException(f"Stopped after line {last}. {error}") from None
-        kinds = ("bound", "bound before", "refused")
-        click.echo(", ".join(f"{counted[kind]} {kind}" for kind in kinds), err=True)
+                    if source.seekable():  # a pipe does not tell how far it is
+                        bar.update(source.tell() - bar.pos)
+        except BrokenPipeError:  # nobody reads standard output any more: click ends without a word
+            raise
+        except Exception as error:
+            raise click.ClickException(_told(error)) from None
+        finally:
+            summary = ", ".join(f"{count} {kind}" for kind, count in counted.items())
+            click.echo(f"{summary}, up to line {last}", err=True)
         if counted["refused"]:
             raise SystemExit(1)
 
 
-def _kind(outcome: importing.Outcome) -> str:
-    if outcome.refusal is None:
-        return "bound"
-    return "bound before" if outcome.repeated else "refused"
+def _optional(store: object, default: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that a store has by its base class, or lacks where it has no base of ours."""
+    method: Callable[..., Any] = getattr(store, default.__name__, partial(default, store))
+    return method
 
 
-def _run(check: Callable[[], list[str]]) -> list[str]:
-    try:
-        return check()
-    except Exception as error:  # of any store; only our own texts are known to hold no value
-        told = str(error) if isinstance(error, AegisMachinesError) else type(error).__name__
-        return [f"could not be checked: {told}"]
+def _told(error: Exception) -> str:
+    """Tell of a failure without any value: what others raise may hold some in its text."""
+    if isinstance(error, AegisMachinesError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

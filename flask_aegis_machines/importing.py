@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from . import binding
-from .errors import InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
+from .errors import ConfigurationError, InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
 from .records import MACHINE_FIELDS, Machine, User
 from .schema import AEGISSPEED_ID, REGISTRATION
-from .stores import MachineStore, UserStore
+from .stores import UserStore
 
-__all__ = ["COLUMNS", "Outcome", "Row", "import_machines", "read_rows"]
+__all__ = ["COLUMNS", "BindMany", "Outcome", "Row", "import_machines", "read_rows"]
 
 #: What the first line of a file names: the identity, as a token would, and the fields of a request.
 COLUMNS: tuple[str, ...] = ("identity", AEGISSPEED_ID, *MACHINE_FIELDS)
+
+#: Binds several machines, as ``MachineStore.bind_many`` does.
+BindMany: TypeAlias = Callable[[Sequence[tuple[Machine, User]]], list[Refusal | None]]
 
 _BATCH = 500
 
 
 class Row(NamedTuple):
-    """A line of a file, unchecked.
+    """A row of a file, unchecked.
 
     Args:
-        line: Its number, from 1 for the line with the names.
-        fields: Its values by column; ``None`` where it cannot be read as a line of this file.
+        line: Number of the line that it begins on; the line with the names is 1.
+        last_line: Number of the line that it ends on: a field in quotes may hold several.
+        fields: Its values by column; ``None`` where it cannot be read as a row of this file.
     """
 
     line: int
+    last_line: int
     fields: dict[str, str] | None
 
 
 class Outcome(NamedTuple):
-    """What became of a line.
+    """What became of a row.
 
     Args:
-        line: Its number.
+        line: Number of the line that it begins on.
         refusal: Why nothing was bound; ``None`` where something was.
     """
 
@@ -45,28 +50,31 @@ class Outcome(NamedTuple):
     refusal: Refusal | None
 
     @property
-    def repeated(self) -> bool:
-        """Tell whether the machine is this owner's already, as after an earlier run.
+    def kind(self) -> Literal["bound", "bound before", "refused"]:
+        """Tell what became of the row in a word.
 
         Returns:
-            Whether it is.
-
-        Raises:
-            Nothing.
-        """
-        return isinstance(self.refusal, MachineCodeTaken) and self.refusal.by_same_user
-
-    @property
-    def reasons(self) -> list[str]:
-        """Tell why the line was refused, without any value.
-
-        Returns:
-            A text for each reason, with the field where there is one; none for a machine that was bound.
+            "bound before" where the machine is this owner's already, as after an earlier run.
 
         Raises:
             Nothing.
         """
         if self.refusal is None:
+            return "bound"
+        mine = isinstance(self.refusal, MachineCodeTaken) and self.refusal.by_same_user
+        return "bound before" if mine else "refused"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Tell why the row was refused, without any value.
+
+        Returns:
+            A text for each reason, with the field where there is one; none for a row that was not refused.
+
+        Raises:
+            Nothing.
+        """
+        if self.refusal is None or self.kind != "refused":
             return []
         answer = self.refusal.answer
         if isinstance(self.refusal, InvalidRequest):
@@ -80,21 +88,26 @@ class Outcome(NamedTuple):
 
 
 def read_rows(lines: Iterable[str]) -> Iterator[Row]:
-    """Read a CSV file line by line.
+    """Read a CSV file row by row.
 
     Args:
         lines: The file, opened with ``newline=""``; its first line names the columns, in any order.
 
     Returns:
-        A row for each line but the first.
+        Its rows, empty lines left out.
 
     Raises:
-        ValueError: The first line lacks a column; the text says which.
+        ConfigurationError: The first line does not name the columns; the text says which.
     """
     reader = csv.reader(lines, strict=True)
-    names = next(reader, [])
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise ValueError(f"The first line must name the columns {', '.join(missing)}.")
+    try:
+        names = next(reader, [])
+    except csv.Error:
+        names = []
+    if wrong := [name for name in COLUMNS if names.count(name) != 1]:
+        raise ConfigurationError(
+            f"The first line of the file must name each of these columns once: {', '.join(wrong)}."
+        )
     while True:
         line = reader.line_num + 1
         try:
@@ -102,19 +115,20 @@ def read_rows(lines: Iterable[str]) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error:
-            yield Row(line, None)
+            yield Row(line, reader.line_num, None)
             continue
-        if values:  # an empty line is none
-            yield Row(line, dict(zip(names, values, strict=True)) if len(values) == len(names) else None)
+        if values:
+            fields = dict(zip(names, values, strict=True)) if len(values) == len(names) else None
+            yield Row(line, reader.line_num, fields)
 
 
-def import_machines(rows: Iterable[Row], users: UserStore, machines: MachineStore) -> Iterator[Outcome]:
+def import_machines(rows: Iterable[Row], users: UserStore, bind_many: BindMany) -> Iterator[Outcome]:
     """Bind the machines of many rows, in batches, with no more of them in memory than one batch.
 
     Args:
         rows: The rows.
         users: Where owners are looked up, by the column ``identity``.
-        machines: Where machines are bound.
+        bind_many: Binds the machines of a batch.
 
     Returns:
         What became of each row, in their order.
@@ -132,14 +146,18 @@ def import_machines(rows: Iterable[Row], users: UserStore, machines: MachineStor
                 bindings[row.line] = _check(row, users, found)
             except Refusal as refusal:
                 refusals[row.line] = refusal
-        refusals.update(zip(bindings, machines.bind_many(list(bindings.values())), strict=True))
+        if bindings:
+            refusals.update(zip(bindings, bind_many(list(bindings.values())), strict=True))
         yield from (Outcome(row.line, refusals[row.line]) for row in batch)
 
 
 def _check(row: Row, users: UserStore, found: dict[str, User | None]) -> tuple[Machine, User]:
     """Check a row as a request is checked; ``found`` spares a batch to look an owner up twice."""
     if row.fields is None:
-        raise InvalidRequest({"line": ["must have as many fields as the first line, in quotes that close"]})
+        text = "must have as many fields as the first line, in quotes that close"
+        if row.last_line > row.line:
+            text += f"; all up to line {row.last_line} was read as one row"
+        raise InvalidRequest({"row": [text]})
     fields = REGISTRATION.check(row.fields)
     identity = row.fields["identity"]
     if identity not in found:

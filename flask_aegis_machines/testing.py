@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-from .errors import MachineCodeTaken
+from .errors import MachineCodeTaken, Refusal
 from .records import Machine, User
 from .stores import MachineStore, UserStore
 
@@ -246,6 +246,63 @@ class MachineStoreContract:
         store.bind(make_machine("4" * 31 + "x"), owners[0])
         assert store.list_for(owners[0], after="2" * 31 + "x") == []
         assert store.list_for(owners[0], after="3" * 31 + "x") == []
+
+    def test_a_machine_is_found_with_its_owner(
+        self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]
+    ) -> None:
+        """A store that can find a machine finds it by exactly its code, with the key of its owner."""
+        first, second = owners
+        store.bind(make_machine(), first)
+        try:
+            found = reopened.find(make_machine().machine_code)
+        except NotImplementedError:
+            pytest.skip("This store does not override find().")
+        (kept,) = reopened.list_for(first)
+        assert found == (kept, first.key)
+        twin = make_machine().machine_code.upper()
+        assert reopened.find(twin) is None
+        store.bind(make_machine(twin), second)
+        found = reopened.find(twin)
+        assert found is not None
+        assert (found[0].machine_code, found[1]) == (twin, second.key)
+
+    def test_many_are_bound_as_each_would_be(
+        self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]
+    ) -> None:
+        """Of many bound in one call each is told its own outcome, also where a code comes twice."""
+        first, second = owners
+        codes = [f"{number:032}" for number in range(3)]
+        store.bind(make_machine(codes[0]), first)
+        wanted = [(code, user) for code in codes for user in (second, first, second)]
+        refusals = store.bind_many([(make_machine(code), user) for code, user in wanted])
+        assert [
+            "bound" if refusal is None else (type(refusal), getattr(refusal, "by_same_user", None))
+            for refusal in refusals
+        ] == [
+            (MachineCodeTaken, False),
+            (MachineCodeTaken, True),
+            (MachineCodeTaken, False),
+            *["bound", (MachineCodeTaken, False), (MachineCodeTaken, True)] * 2,
+        ]
+        kept = [[machine.machine_code for machine in reopened.list_for(user)] for user in owners]
+        assert [sorted(each) for each in kept] == [codes[:1], codes[1:]]
+        assert store.bind_many([]) == []
+
+    def test_many_at_once_have_one_winner_for_each_code(
+        self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]
+    ) -> None:
+        """Of several who bind the same codes at once in one call each, every code has exactly one winner."""
+        codes = [f"{number:032}" for number in range(4)]
+        outcomes: list[list[Refusal | None]] = []
+
+        def bind_all(owner: User) -> None:
+            outcomes.append(store.bind_many([(make_machine(code), owner) for code in codes]))
+
+        failures = self._at_once([owners[number % 2] for number in range(8)], bind_all)
+        assert failures == [None] * 8
+        assert [sum(refusal is None for refusal in each) for each in zip(*outcomes, strict=True)] == [1] * 4
+        kept = [machine.machine_code for user in owners for machine in reopened.list_for(user)]
+        assert sorted(kept) == codes
 
     def _at_once(
         self, arguments: list[_Argument], call: Callable[[_Argument], object]

@@ -6,6 +6,9 @@ from flask import Flask
 
 __all__ = ["problems_of_jwt", "problems_of_keys", "problems_of_login"]
 
+# As many as the hash has.
+_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+
 
 def problems_of_jwt(app: Flask) -> list[str]:
     """Tell what keeps Flask-JWT-Extended from reading any token.
@@ -34,25 +37,31 @@ def problems_of_jwt(app: Flask) -> list[str]:
 
 
 def problems_of_keys(app: Flask) -> list[str]:
-    """Tell whether a key of Flask-JWT-Extended is missing, or shorter than RFC 7518 (section 3.2) asks for.
+    """Tell whether the key that verifies tokens is missing, or shorter than RFC 7518 (section 3.2) asks for.
 
     Args:
-        app: The host.
+        app: The host, with a ``JWTManager``.
 
     Returns:
-        A sentence where it is.
+        A sentence where it is; none where the host chooses a key for each token (``decode_key_loader``).
 
     Raises:
         Nothing.
     """
-    algorithm = str(app.config.get("JWT_ALGORITHM"))
-    if not algorithm.startswith("HS"):
-        return [] if app.config.get("JWT_PUBLIC_KEY") else [f"{algorithm} needs a key: set JWT_PUBLIC_KEY."]
-    secret = app.config.get("JWT_SECRET_KEY") or app.secret_key or ""
-    needed, length = int(algorithm[2:]) // 8, len(secret.encode() if isinstance(secret, str) else secret)
-    if length >= needed:
+    from flask_jwt_extended.default_callbacks import default_decode_key_callback
+
+    if app.extensions["flask-jwt-extended"]._decode_key_callback is not default_decode_key_callback:
         return []
-    return [f"The secret has {length} bytes: {algorithm} needs {needed} random ones as JWT_SECRET_KEY."]
+    algorithm = app.config["JWT_ALGORITHM"]
+    if algorithm not in _SECRET_BYTES:
+        return [] if app.config["JWT_PUBLIC_KEY"] else [f"{algorithm} needs a key: set JWT_PUBLIC_KEY."]
+    secret = app.config["JWT_SECRET_KEY"] or app.secret_key or ""
+    if not isinstance(secret, (str, bytes)):
+        return ["The secret is neither text nor bytes: set JWT_SECRET_KEY to a string."]
+    needed, length = _SECRET_BYTES[algorithm], len(secret.encode() if isinstance(secret, str) else secret)
+    if length < needed:
+        return [f"The secret has {length} bytes: {algorithm} needs {needed} random ones as JWT_SECRET_KEY."]
+    return []
 
 
 def problems_of_login(app: Flask) -> list[str]:

@@ -9,12 +9,20 @@ from sqlalchemy.engine import Connection, Inspector
 
 __all__ = ["problems_of"]
 
-_CODE_LENGTH = 32
+_LENGTH = 32
 
+_MYSQL = text(
+    """
+    SELECT collation_name, engine
+    FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+    WHERE table_schema = coalesce(:schema, database()) AND table_name = :table AND column_name = :column
+    """
+)
 _POSTGRESQL_EXACT = text(
     """
-    SELECT format_type(atttypid, NULL) <> 'citext' AND coalesce(collisdeterministic, true)
-    FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    SELECT typname <> 'citext' AND coalesce(collisdeterministic, true)
+    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
     WHERE attrelid = to_regclass(:table) AND attname = :column
     """
 )
@@ -44,57 +52,62 @@ def problems_of(connection: Connection, columns: dict[str, Column[Any]]) -> list
     found = inspect(connection)
     if not found.has_table(table.name, schema=table.schema):
         return [f"There is no table {table.name}: make it by a migration."]
-    live = {column["name"]: column for column in found.get_columns(table.name, schema=table.schema)}
-    missing = [column.name for column in columns.values() if column.name not in live]
-    if missing:
+    types = {column["name"]: column["type"] for column in found.get_columns(table.name, schema=table.schema)}
+    if missing := [column.name for column in columns.values() if column.name not in types]:
         return [f"Table {table.name} has no column {', '.join(missing)}: add it by a migration."]
     problems = []
-    keys = _unique_keys(found, table)
-    if [code.name] not in keys:
+    # With those that SQLite makes of a constraint: SQLAlchemy does not recognize each UNIQUE by its text.
+    indexes = found.get_indexes(table.name, schema=table.schema, include_auto_indexes=True)
+    if [code.name] not in _unique_keys(found, table, indexes):
         problems.append(
             f"Nothing in the live table {table.name} makes {code.name} unique, so a machine could get two "
             "owners: give it a unique index by a migration."
         )
-    length = getattr(live[code.name]["type"], "length", None)
-    if length is not None and length < _CODE_LENGTH:
-        problems.append(f"Column {code.name} holds {length} characters of {_CODE_LENGTH}: make it longer.")
-    if not _is_exact(connection, table, code, live[code.name]):
-        problems.append(
-            f"Column {code.name} does not compare exactly, so different codes count as one: give it a binary "
-            "collation, as MachineMixin does."
-        )
-    engine = found.get_table_options(table.name, schema=table.schema).get("mysql_engine", "InnoDB")
-    if engine.lower() != "innodb":
-        problems.append(f"Table {table.name} is kept by {engine}, which has no transactions: use InnoDB.")
+    for name in (code.name, columns["attempt"].name):
+        length = getattr(types[name], "length", None) or _LENGTH
+        if length < _LENGTH:
+            problems.append(f"Column {name} holds {length} characters of {_LENGTH}: make it longer.")
+    problems += _problems_of_keeping(connection, table, code)
     page = [columns[name].name for name in ("user_id", "registered_at", "machine_code")]
-    if page not in [index["column_names"] for index in found.get_indexes(table.name, schema=table.schema)]:
+    if page not in [list(index["column_names"])[: len(page)] for index in indexes]:
         problems.append(
             f"Pages of the list get slower as a user's machines grow: add an index on {', '.join(page)}."
         )
     return problems
 
 
-def _unique_keys(found: Inspector, table: Table) -> list[list[str | None]]:
+def _unique_keys(found: Inspector, table: Table, indexes: list[Any]) -> list[list[str | None]]:
     """Return the columns of each unique key that holds for every row and for whole values."""
     keys: list[list[str | None]] = []
-    for index in found.get_indexes(table.name, schema=table.schema):
+    for index in indexes:
         options = index.get("dialect_options", {})
         if index["unique"] and not any(name.endswith(("_where", "_length")) for name in options):
             keys.append(list(index["column_names"]))
     for constraint in found.get_unique_constraints(table.name, schema=table.schema):
-        keys.append(list(constraint["column_names"]))
+        if "duplicates_index" not in constraint:  # else it is one of those above, told without its options
+            keys.append(list(constraint["column_names"]))
     keys.append(list(found.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]))
     return keys
 
 
-def _is_exact(connection: Connection, table: Table, code: Column[Any], live: Any) -> bool:
+def _problems_of_keeping(connection: Connection, table: Table, code: Column[Any]) -> list[str]:
+    """Tell whether codes are compared exactly, and kept with transactions."""
+    values = {"schema": table.schema, "table": table.name, "column": code.name}
+    exact, engine = True, "InnoDB"
     if connection.dialect.name in ("mysql", "mariadb"):
-        return str(live["type"].collation).endswith("_bin")
-    if connection.dialect.name == "postgresql":
-        name = connection.dialect.identifier_preparer.format_table(table)
-        values = {"table": name, "column": code.name}
-        return bool(connection.execute(_POSTGRESQL_EXACT, values).scalar())
-    if connection.dialect.name == "sqlite":
-        values = {"table": table.name, "column": code.name}
-        return set(connection.execute(_SQLITE_COLLATIONS, values).scalars()) <= {"BINARY"}
-    return True
+        collation, engine = connection.execute(_MYSQL, values).one()
+        exact = str(collation).endswith(("_bin", "_cs"))
+    elif connection.dialect.name == "postgresql":
+        values["table"] = connection.dialect.identifier_preparer.format_table(table)
+        exact = bool(connection.execute(_POSTGRESQL_EXACT, values).scalar())
+    elif connection.dialect.name == "sqlite":
+        exact = set(connection.execute(_SQLITE_COLLATIONS, values).scalars()) <= {"BINARY"}
+    problems = []
+    if not exact:
+        problems.append(
+            f"Column {code.name} does not compare exactly, so different codes count as one: give it a binary "
+            "collation, as MachineMixin does."
+        )
+    if engine != "InnoDB":
+        problems.append(f"Table {table.name} is kept by {engine}: let InnoDB keep it, with transactions.")
+    return problems

@@ -92,7 +92,7 @@ class SQLAlchemyMachineStore(MachineStore):
         codes = [machine.machine_code for machine, _ in bindings]
         owners = {code: owner for code, _, owner in self._read(self._find_all, {"codes": codes})}
         rows = [self._row(machine, user) for machine, user in bindings]
-        # One INSERT for all that are new, each code once; what it leaves undone has its turn alone.
+        # One transaction for all that are new, each code once; what it leaves undone has its turn alone.
         fresh = {code: number for number, code in reversed(list(enumerate(codes))) if code not in owners}
         done = self._insert_all([rows[number] for number in fresh.values()])
         refusals: list[Refusal | None] = []
@@ -138,12 +138,12 @@ class SQLAlchemyMachineStore(MachineStore):
         def work(begin: Begin) -> bool:
             try:
                 with begin() as connection:
-                    connection.execute(self._insert.values(rows))
+                    connection.execute(self._insert, rows)
             except IntegrityError:
                 return False
             return True
 
-        return bool(rows) and self._transactions.run(work)
+        return bool(rows) and self._transactions.run(work, statements="many")
 
     def _read(self, statement: Select[Any], values: dict[str, object]) -> list[Any]:
         def work(begin: Begin) -> list[Any]:

@@ -63,13 +63,14 @@ class Transactions:
         self.of_host = transaction == "host"
         self._deadline = deadline
 
-    def run(self, work: Callable[[Begin], T]) -> T:
+    def run(self, work: Callable[[Begin], T], *, statements: Literal["one", "many"] = "one") -> T:
         """Run a piece of work, again after failures that may pass.
 
         Work that joins a transaction of the host's runs once: what failed there cannot be repeated.
 
         Args:
             work: Gets a callable that begins a transaction, as often as it likes, one after the other.
+            statements: Whether each transaction is of one statement, or of many that are committed together.
 
         Returns:
             What ``work`` returns.
@@ -94,17 +95,18 @@ class Transactions:
             bind = self._session().get_bind(self._mapper, clause=self._statement)
         if isinstance(bind, Connection):  # else of a test suite that rolls everything back
             return _repeat(work, partial(_joined, bind), deadline=None)
-        return _repeat(work, partial(_own, bind), deadline=time.monotonic() + self._deadline)
+        begin = partial(_own, bind, alone=statements == "one")
+        return _repeat(work, begin, deadline=time.monotonic() + self._deadline)
 
 
 @contextmanager
-def _own(engine: Engine) -> Iterator[Connection]:
+def _own(engine: Engine, *, alone: bool) -> Iterator[Connection]:
     connection = engine.connect()
     transaction = None
     try:
-        # The one statement is its own transaction on the server, so nothing can come between it and its
+        # A statement alone is its own transaction on the server, so nothing can come between it and its
         # COMMIT, and Galera retries it by itself. The COMMIT after it is for engines that begin all the same.
-        if not connection.in_transaction():  # else of a test suite, whose begin() makes a savepoint
+        if alone and not connection.in_transaction():  # else of a test suite, whose begin() makes a savepoint
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         transaction = connection.begin()
         yield connection

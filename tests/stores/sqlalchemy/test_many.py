@@ -1,0 +1,270 @@
+"""What the commands ask of the stores on a host's own models: many machines, one machine, one user."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from threading import Barrier
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
+from flask_aegis_machines.errors import Refusal
+from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.testing import make_machine
+
+from .conftest import on, stored
+from .models import FIRST, NOW, SECOND, Account, Machine
+from .test_machines import Fault, lost_connection
+
+CODES = [f"{number:031}x" for number in range(600)]
+NOBODY = User(99, "ASD000099", "")
+
+
+def told(refusals: list[Refusal | None]) -> list[str]:
+    """Say of each binding what became of it."""
+    words = {type(None): "bound", UserNotFound: "no user"}
+    return [
+        ("mine" if refusal.by_same_user else "taken")
+        if isinstance(refusal, MachineCodeTaken)
+        else words[type(refusal)]
+        for refusal in refusals
+    ]
+
+
+def bind_many(store: SQLAlchemyMachineStore, *wanted: tuple[str, User]) -> list[str]:
+    """Bind codes to users."""
+    return told(store.bind_many([(make_machine(code), user) for code, user in wanted]))
+
+
+def insert_rival(engine: Engine, code: str) -> None:
+    """Commit somebody else's machine."""
+    facts = dict.fromkeys(MACHINE_FIELDS[1:], "x")
+    row = {**facts, "machine_code": code, "attempt": "rival", "registered_at": NOW, "user_id": SECOND.key}
+    with engine.begin() as connection:
+        connection.execute(insert(Machine.__table__).values(row))
+
+
+def lose_reply(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lose the reply to the COMMIT of the first INSERT; return what was lost so far."""
+    inserted: list[str] = []
+    lost: list[str] = []
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *args: object) -> None:
+        if statement.startswith("INSERT"):
+            inserted.append(statement)
+
+    commit = engine.dialect.do_commit
+
+    def commit_and_lose(connection: Any) -> None:
+        commit(connection)
+        if inserted and not lost:
+            lost.extend(inserted)
+            raise lost_connection()
+
+    monkeypatch.setattr(engine.dialect, "do_commit", commit_and_lose)
+    return lost
+
+
+class TestBindMany:
+    """Many machines at once, each by the rules of one."""
+
+    def test_new_machines_take_one_insert(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """Machines of several owners go into the table together, every one with an attempt of its own."""
+        statements: list[str] = []
+        event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split()[0]))
+        wanted = [(code, (FIRST, SECOND)[number % 2]) for number, code in enumerate(CODES[:500])]
+        assert bind_many(store, *wanted) == ["bound"] * 500
+        assert statements == ["SELECT", "INSERT"]
+        assert sorted(stored(engine)) == [(code, user.key) for code, user in wanted]
+        with Session(engine) as session:
+            assert len({attempt for (attempt,) in session.query(Machine.attempt)}) == 500
+
+    def test_each_is_told_its_own_outcome(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """Codes bound before, by either user, and codes that come twice in one call, have one owner each."""
+        store.bind(make_machine(CODES[0]), FIRST)
+        store.bind(make_machine(CODES[1]), SECOND)
+        outcomes = bind_many(
+            store,
+            (CODES[0], FIRST),
+            (CODES[1], FIRST),
+            (CODES[2], FIRST),
+            (CODES[2], FIRST),
+            (CODES[2], SECOND),
+            (CODES[3], SECOND),
+            (CODES[3], FIRST),
+        )
+        assert bind_many(store) == []
+        assert outcomes == ["mine", "taken", "bound", "mine", "taken", "bound", "taken"]
+        owners = [FIRST.key, SECOND.key, FIRST.key, SECOND.key]
+        assert sorted(stored(engine)) == list(zip(CODES, owners, strict=False))
+
+    def test_a_rival_in_between_wins(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """A code taken after the look and before the insert is refused; the others of the call are bound."""
+        rivals = [CODES[1]]
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def come_first(connection: object, cursor: object, statement: str, *args: object) -> None:
+            if statement.startswith("INSERT") and rivals:
+                insert_rival(engine, rivals.pop())
+
+        assert bind_many(store, *((code, FIRST) for code in CODES[:3])) == ["bound", "taken", "bound"]
+        assert sorted(stored(engine)) == [(CODES[0], 1), (CODES[1], 2), (CODES[2], 1)]
+
+    def test_a_vanished_owner_costs_its_own_machine(
+        self, store: SQLAlchemyMachineStore, engine: Engine
+    ) -> None:
+        """Where a foreign key finds one user gone, the machines of the others are bound."""
+        if engine.dialect.name == "sqlite":
+            pragma = "PRAGMA foreign_keys=ON"
+            event.listen(engine, "connect", lambda connection, record: connection.execute(pragma))
+            engine.dispose()
+        wanted = zip(CODES, (FIRST, NOBODY, SECOND), strict=False)
+        assert bind_many(store, *wanted) == ["bound", "no user", "bound"]
+        assert sorted(stored(engine)) == [(CODES[0], 1), (CODES[2], 2)]
+
+    def test_a_lost_connection_is_overcome(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """What did not reach the server is sent again."""
+        fault = Fault(engine, "INSERT", "before", 1, lost_connection())
+        assert bind_many(store, *((code, FIRST) for code in CODES[:3])) == ["bound"] * 3
+        assert fault.fired == 1
+        assert sorted(stored(engine)) == [(code, 1) for code in CODES[:3]]
+
+    def test_a_lost_reply_is_cleared_up(
+        self, store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rows that were committed without a reply are known for this call's own."""
+        lost = lose_reply(engine, monkeypatch)
+        assert bind_many(store, *((code, FIRST) for code in CODES[:3])) == ["bound"] * 3
+        assert len(lost) == 1
+        assert sorted(stored(engine)) == [(code, 1) for code in CODES[:3]]
+
+    def test_calls_at_once_give_each_code_one_owner(
+        self, sessions: sessionmaker[Session], engine: Engine
+    ) -> None:
+        """Two imports of one file, for two owners in opposite orders, share the codes between them."""
+        store = SQLAlchemyMachineStore(sessions, Machine)  # with time to get over a deadlock
+        start = Barrier(2, timeout=60)
+
+        def run(user: User, codes: list[str]) -> dict[str, str]:
+            start.wait()
+            return dict(zip(codes, bind_many(store, *((code, user) for code in codes)), strict=True))
+
+        with ThreadPoolExecutor(2) as threads:
+            first = threads.submit(run, FIRST, CODES[:50])
+            second = threads.submit(run, SECOND, CODES[49::-1])
+        bound = [(code, 1 if word == "bound" else 2) for code, word in first.result().items()]
+        assert sorted(stored(engine)) == bound
+        pairs = [{first.result()[code], second.result()[code]} for code in CODES[:50]]
+        assert pairs == [{"bound", "taken"}] * 50
+
+
+@on("sqlite", "mariadb-pymysql")
+class TestValues:
+    """What is kept and compared, alike for one machine and for many."""
+
+    def test_a_machine_is_kept_as_it_came(self, store: SQLAlchemyMachineStore) -> None:
+        """Every fact is stored, and the moment of the binding."""
+        machine = replace(make_machine(), machine_os_name="Ünïcode 系统 \U0001f600", machine_cpu="c" * 255)
+        assert store.bind_many([(machine, FIRST)]) == [None]
+        (kept,) = store.list_for(FIRST)
+        assert replace(kept, registered_at=None) == machine
+        assert kept.registered_at is not None
+        assert abs(kept.registered_at - datetime.now(timezone.utc)) < timedelta(seconds=30)
+
+    def test_codes_are_compared_exactly(self, store: SQLAlchemyMachineStore) -> None:
+        """A code that differs in case alone is another one, in the table and in one call."""
+        store.bind(make_machine(CODES[0]), FIRST)
+        wanted = [(CODES[0].upper(), SECOND), (CODES[1], FIRST), (CODES[1].upper(), SECOND)]
+        assert bind_many(store, *wanted) == ["bound"] * 3
+
+
+@on("sqlite")
+def test_what_a_failed_call_left_is_passed_over_by_the_next(
+    store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that dies on the COMMIT may have the rows; the failure tells none of their values."""
+    died = lose_reply(engine, monkeypatch)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def be_gone(*args: object) -> None:
+        if died:
+            raise lost_connection()
+
+    with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:
+        bind_many(store, *((code, FIRST) for code in CODES[:3]))
+    assert "secret" not in str(failure.value)
+    assert (failure.value.__cause__, failure.value.__context__) == (None, None)
+    event.remove(engine, "before_cursor_execute", be_gone)
+    assert bind_many(store, *((code, FIRST) for code in CODES[:4])) == ["mine"] * 3 + ["bound"]
+
+
+@on("sqlite")
+def test_nobody_would_commit_in_a_transaction_of_the_host_s(sessions: sessionmaker[Session]) -> None:
+    """A command has no request whose transaction the host commits."""
+    store = SQLAlchemyMachineStore(scoped_session(sessions), Machine, transaction="host")
+    with pytest.raises(ConfigurationError, match='importing needs a store with transaction="own"'):
+        store.bind_many([(make_machine(), FIRST)])
+
+
+def test_a_suite_that_rolls_back_takes_everything_back(engine: Engine) -> None:
+    """On a connection of the host's the machines join its transaction, refusals and all."""
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        store = SQLAlchemyMachineStore(lambda: Session(connection), Machine)
+        wanted = [(CODES[0], FIRST), (CODES[0], SECOND), (CODES[1], FIRST)]
+        assert bind_many(store, *wanted) == ["bound", "taken", "bound"]
+        transaction.rollback()
+    assert stored(engine) == []
+
+
+@on("sqlite", "mariadb-pymysql")
+class TestFind:
+    """One machine by its code."""
+
+    def test_a_bound_machine_is_found_with_its_owner(self, store: SQLAlchemyMachineStore) -> None:
+        """The machine comes as the list of its owner shows it, with the key that is in its row."""
+        store.bind(make_machine(CODES[0]), FIRST)
+        store.bind(make_machine(CODES[1]), SECOND)
+        (listed,) = store.list_for(SECOND)
+        assert store.find(CODES[1]) == (listed, SECOND.key)
+
+    @pytest.mark.parametrize("code", [CODES[1], CODES[0].upper(), CODES[0] + " ", ""])
+    def test_another_code_is_not_found(self, store: SQLAlchemyMachineStore, code: str) -> None:
+        """Codes are compared exactly here, too."""
+        store.bind(make_machine(CODES[0]), FIRST)
+        assert store.find(code) is None
+
+
+@on("sqlite", "mariadb-pymysql")
+class TestGetByKey:
+    """One user by what is in a machine's row."""
+
+    def test_a_key_leads_to_its_user(self, sessions: sessionmaker[Session]) -> None:
+        """The key is another column than the identity where the host says so."""
+        columns = {"aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+        by_id = SQLAlchemyUserStore(sessions, Account, identity="id", **columns)
+        by_text = SQLAlchemyUserStore(sessions, Account, identity="aegisspeed_id", key="id", **columns)
+        for store in (by_id, by_text):
+            assert store.get_by_key(SECOND.key) == SECOND
+            assert store.get_by_key(99) is None
+
+    def test_a_user_without_an_id_number_has_an_empty_one(
+        self, sessions: sessionmaker[Session], engine: Engine
+    ) -> None:
+        """What is shown of nothing is nothing."""
+        with engine.begin() as connection:
+            connection.execute(
+                insert(Account.__table__).values(id=3, aegisspeed_id="ASD000003", id_number="")
+            )
+        store = SQLAlchemyUserStore(
+            sessions, Account, identity="id", aegisspeed_id="aegisspeed_id", id_number="id_number"
+        )
+        assert store.get_by_key(3) == User(3, "ASD000003", "")
