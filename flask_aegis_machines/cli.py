@@ -49,6 +49,7 @@ def add_commands(
         checks: dict[str, Callable[[], list[str]]] = {
             "endpoints": lambda: settings.problems(current_app.config),
             "tokens": lambda: identity.problems(authenticate, current_app),
+            "users": _optional(users, UserStore.problems),
             "machines": _optional(machines, MachineStore.problems),
         }
         problems = 0

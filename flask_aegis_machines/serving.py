@@ -206,7 +206,8 @@ def _tell_refusal(case: Case, answer: Answer) -> None:
 def _audit(case: Case, answer: Answer) -> None:
     """Write the outcome into the log. It is final: a log that fails cannot change it."""
     with suppress(Exception):
-        _log.info("%s: %s for %s", case.endpoint.name, answer.code, case.owner or "nobody known")
+        owner = "nobody known" if case.owner is None else case.owner
+        _log.info("%s: %s for %s", request.endpoint, answer.code, owner)
 
 
 def _report(error: Exception) -> None:

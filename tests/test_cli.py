@@ -135,7 +135,7 @@ class TestDoctor:
     def test_all_is_well(self, run: Run) -> None:
         """Each check has its line, and the exit status is 0."""
         result = run("doctor")
-        assert (result.exit_code, result.output) == (0, "endpoints: ok\ntokens: ok\nmachines: ok\n")
+        assert (result.exit_code, result.output) == (0, "endpoints: ok\ntokens: ok\nusers: ok\nmachines: ok\n")
 
     @pytest.mark.parametrize("name", ["REGISTER", "VERIFY", "GET"])
     @pytest.mark.parametrize("closed", [False, lambda: False], ids=["bool", "callable"])
@@ -148,6 +148,7 @@ class TestDoctor:
         assert result.output.splitlines() == [
             f"endpoints: An endpoint is closed: set {key} to True to open it.",
             "tokens: ok",
+            "users: ok",
             "machines: ok",
         ]
 
@@ -170,7 +171,7 @@ class TestDoctor:
         assert result.exit_code == 1
         first, *others = result.output.splitlines()
         assert first.startswith("endpoints: could not be checked: RuntimeError at ")
-        assert others == ["tokens: ok", "machines: ok"]
+        assert others == ["tokens: ok", "users: ok", "machines: ok"]
 
     def test_a_short_secret_is_told(self, app: Flask, run: Run) -> None:
         """The secret of the default token system is looked at, and not printed."""
@@ -208,7 +209,7 @@ class TestDoctor:
 
         result = host(users, Worn())("doctor")
         assert result.exit_code == 1
-        assert result.output.splitlines()[2:] == ["machines: The one.", "machines: The other."]
+        assert result.output.splitlines()[3:] == ["machines: The one.", "machines: The other."]
 
     @pytest.mark.parametrize(
         ("error", "told"),
@@ -227,13 +228,13 @@ class TestDoctor:
 
         result = host(users, Away())("doctor")
         assert result.exit_code == 1
-        assert result.output.splitlines()[2].startswith(f"machines: could not be checked: {told}")
+        assert result.output.splitlines()[3].startswith(f"machines: could not be checked: {told}")
         assert SECRET not in result.output
 
     def test_a_store_without_a_base_of_ours_has_no_problem(self) -> None:
         """What a store does not have is not asked for."""
         result = host(DuckUsers(), Duck())("doctor")
-        assert (result.exit_code, result.output.splitlines()[2]) == (0, "machines: ok")
+        assert (result.exit_code, result.output.splitlines()[3]) == (0, "machines: ok")
 
 
 class TestShow:
@@ -491,7 +492,7 @@ class TestCommandLine:
         """What a first start makes passes every check."""
         with start("doctor", app="example_app", stdout=subprocess.PIPE) as doctor:
             out, _ = doctor.communicate(timeout=60)
-        assert (doctor.returncode, out) == (0, b"endpoints: ok\ntokens: ok\nmachines: ok\n")
+        assert (doctor.returncode, out) == (0, b"endpoints: ok\ntokens: ok\nusers: ok\nmachines: ok\n")
 
     def test_a_terminal_shows_progress_and_report(
         self, start: Callable[..., subprocess.Popen[bytes]], write: Callable[..., Path]

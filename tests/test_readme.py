@@ -20,8 +20,9 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
 def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
-    """A reader who pastes all blocks into one file of tests has a file of tests that passes."""
-    (tmp_path / "test_readme_blocks.py").write_text("\n\n".join(BLOCKS), encoding="utf-8")
+    """A reader who has the first block as app.py, and all others in a file of tests, sees them pass."""
+    (tmp_path / "app.py").write_text(BLOCKS[0], encoding="utf-8")
+    (tmp_path / "test_app.py").write_text("\n\n".join(BLOCKS[1:]), encoding="utf-8")
     options = ["-c", str(CHECKOUT / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "-q", *options, str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)

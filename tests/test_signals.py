@@ -285,7 +285,7 @@ class TestAudit:
         provoke(code, endpoint)
         (record,) = caplog.records
         caller = OWNER if code in KNOWS_OWNER else "nobody known"
-        level, line = "INFO", f"{endpoint.name}: {code} for {caller}"
+        level, line = "INFO", f"aegis_machines.{endpoint.name}: {code} for {caller}"
         if code == "10005":
             level, line = "ERROR", f"aegis_machines.{endpoint.name} failed: answered 10005"
         assert (record.name, record.levelname, record.getMessage()) == (LOGGER.name, level, line)
@@ -298,7 +298,7 @@ class TestAudit:
         caplog.set_level(logging.INFO, LOGGER.name)
         provoke("10000")
         provoke("10000")
-        assert caplog.messages == [f"{REGISTER.name}: 10000 for {OWNER}"] * 2
+        assert caplog.messages == [f"aegis_machines.{REGISTER.name}: 10000 for {OWNER}"] * 2
 
     @pytest.mark.parametrize("broken", ["filters", "handlers"])
     @pytest.mark.parametrize("code", CODES)

@@ -45,6 +45,17 @@ class UserStore(ABC):
         """
         return self.get(str(key))
 
+    def problems(self) -> list[str]:
+        """Tell what is wrong with where the users are kept; for the command ``doctor``.
+
+        Returns:
+            A sentence for each problem, which says what to do. Unless overridden, there are none.
+
+        Raises:
+            Exception: The store failed.
+        """
+        return []
+
 
 class MachineStore(ABC):
     """Keeps which machine belongs to whom. Nothing here moves or frees a machine code."""

@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import Column, Table, inspect, text
 from sqlalchemy.engine import Connection, Inspector
 
+from flask_aegis_machines.records import MACHINE_FIELDS
+
 __all__ = ["problems_of"]
 
-_LENGTH = 32
+_CODE_LENGTH, _FACT_LENGTH = 32, 255
 
 _MYSQL = text(
     """
@@ -63,10 +65,13 @@ def problems_of(connection: Connection, columns: dict[str, Column[Any]]) -> list
             f"Nothing in the live table {table.name} makes {code.name} unique, so a machine could get two "
             "owners: give it a unique index by a migration."
         )
-    for name in (code.name, columns["attempt"].name):
-        length = getattr(types[name], "length", None) or _LENGTH
-        if length < _LENGTH:
-            problems.append(f"Column {name} holds {length} characters of {_LENGTH}: make it longer.")
+    for name in (*MACHINE_FIELDS, "attempt"):
+        needed = _CODE_LENGTH if name in ("machine_code", "attempt") else _FACT_LENGTH
+        length = getattr(types[columns[name].name], "length", None) or needed
+        if length < needed:
+            problems.append(
+                f"Column {columns[name].name} holds {length} characters of {needed}: make it longer."
+            )
     problems += _problems_of_keeping(connection, table, code)
     page = [columns[name].name for name in ("user_id", "registered_at", "machine_code")]
     if page not in [list(index["column_names"])[: len(page)] for index in indexes]:

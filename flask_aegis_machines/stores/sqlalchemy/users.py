@@ -92,6 +92,14 @@ class SQLAlchemyUserStore(UserStore):
 
         return self._transactions.run(work)
 
+    def problems(self) -> list[str]:
+        def work(begin: Begin) -> list[str]:
+            with begin() as connection:
+                connection.execute(self._find.limit(0), {"identity": None})
+            return []  # a table or column that is missing fails instead
+
+        return self._transactions.run(work)
+
 
 def _convert(identity: str, column: Column[Any]) -> object | None:
     """Return the identity in the type of its column, or ``None`` where it cannot be of that type."""

@@ -239,3 +239,12 @@ def test_what_cannot_be_a_key_is_not_looked_up(engine: Engine, kind: Any, identi
     names = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
     assert SQLAlchemyUserStore(sessionmaker(engine), Person, **names).get(identity) is None
     assert len(statements) == reads
+
+
+def test_a_table_of_users_is_well_or_cannot_be_asked(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Doctor hears of a table that is missing before the first request does."""
+    store = SQLAlchemyUserStore(sessions, Account, **COLUMNS)
+    assert store.problems() == []
+    Base.metadata.drop_all(engine)
+    with pytest.raises(StoreFailure, match=r"no such table: account|42P01|1146"):
+        store.problems()
