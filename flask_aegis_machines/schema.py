@@ -111,6 +111,17 @@ class Fields:
         return "<Fields, values withheld>"
 
 
+def _patterns_of(schema: Mapping[str, Mapping[str, Any]]) -> dict[str, re.Pattern[str]]:
+    """Return all that a schema asks for as one pattern for each field; none where it asks for more."""
+    if any(not rules["required"] or rules["type"] != "string" for rules in schema.values()):
+        return {}
+    never = "(?!)"
+    return {
+        name: re.compile(rf"(?!(?:{rules.get('unlike', never)})\Z){rules['regex']}")
+        for name, rules in schema.items()
+    }
+
+
 class Form:
     """The fields of one endpoint, against which many threads may check documents at once.
 
@@ -120,9 +131,18 @@ class Form:
 
     def __init__(self, schema: Mapping[str, Mapping[str, object]]) -> None:
         self.schema = {name: {"required": True, **rules} for name, rules in schema.items()}
+        self._patterns = _patterns_of(self.schema)
         # A Validator holds the document that it checks, so no two threads may share one. Making one costs
         # more than using it, so those that are idle wait here: append and pop of a deque are atomic.
         self._idle: deque[Validator] = deque([self._new_validator()])
+
+    def _is_plainly_valid(self, document: Mapping[str, Any]) -> bool:
+        """Tell a good document, as most are, at a tenth of what Cerberus costs, which judges the others."""
+        for name, pattern in self._patterns.items():
+            value = document.get(name)
+            if not isinstance(value, str) or not pattern.fullmatch(value):
+                return False
+        return bool(self._patterns)
 
     def _new_validator(self) -> Validator:
         return _Validator(self.schema, allow_unknown=True)
@@ -140,6 +160,8 @@ class Form:
             InvalidAegisSpeedId: ``user_AegisSpeed_id`` is missing or ill-formed.
             InvalidRequest: Another field is; the error has a message for each.
         """
+        if self._is_plainly_valid(document):
+            return Fields(document)
         try:
             validator = self._idle.pop()
         except IndexError:

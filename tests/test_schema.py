@@ -12,7 +12,7 @@ import pytest
 
 from flask_aegis_machines.errors import InvalidAegisSpeedId, InvalidRequest
 from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.schema import REGISTRATION, Form
+from flask_aegis_machines.schema import LISTING, REGISTRATION, VERIFICATION, Form
 
 FACTS = MACHINE_FIELDS[1:]
 NOT_STRINGS = [None, True, 0, 123456789, 1.5, ["a"] * 32, {"a": "b"}]
@@ -176,3 +176,42 @@ def test_a_validator_is_made_once(document: dict[str, Any], monkeypatch: pytest.
     monkeypatch.setattr(form, "_new_validator", pytest.fail)
     for _ in range(3):
         form.check(document)
+
+
+ODD = [
+    *NOT_STRINGS,
+    *("", " ", "a", "a" * 9, "a" * 10, "ASD00000 ", "ASD00000\n", "x" * 32, "ab" * 16, "ab" * 15 + "a\n"),
+    *(
+        "ab" * 16 + "\n",
+        "x" * 255,
+        "x" * 256,
+        "a\0b",
+        "a\x85b",
+        "\ud800",
+        "\u0661" * 9,
+        "\u2028",
+        "a\u2028",
+        "\ufeff",
+    ),
+    *(case(hashlib.md5(b"").hexdigest()) for case in (str, str.upper, str.title)),
+]
+
+
+@pytest.mark.parametrize("form", [REGISTRATION, VERIFICATION])
+@pytest.mark.parametrize("name", ["user_AegisSpeed_id", "machine_code", "machine_cpu"])
+def test_what_passes_without_cerberus_is_what_passes_with_it(
+    form: Form, name: str, document: dict[str, Any]
+) -> None:
+    """The short way for good documents and the library's own verdict are the same for every odd value."""
+    good = {field: document[field] for field in form.schema}
+    assert form._is_plainly_valid(good)
+    for value in ODD:
+        odd = {**good, name: value}
+        assert form._is_plainly_valid(odd) == form._new_validator().validate(odd, normalize=False), value
+    good.popitem()
+    assert not form._is_plainly_valid(good)
+
+
+def test_a_form_with_more_to_it_is_cerberus_s_alone() -> None:
+    """Optional fields and integers have no short way."""
+    assert not LISTING._is_plainly_valid({"user_AegisSpeed_id": "ASD000001"})

@@ -82,7 +82,7 @@ class TestBindMany:
         event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split()[0]))
         wanted = [(code, (FIRST, SECOND)[number % 2]) for number, code in enumerate(CODES[:500])]
         assert bind_many(store, *wanted) == ["bound"] * 500
-        assert statements == ["SELECT", "INSERT"]
+        assert statements.count("INSERT") == 1
         assert sorted(stored(engine)) == [(code, user.key) for code, user in wanted]
         with Session(engine) as session:
             assert len({attempt for (attempt,) in session.query(Machine.attempt)}) == 500
