@@ -190,11 +190,9 @@ class TestGates:
     ) -> None:
         """Everything from ``first`` on is wrong at once; the order is that of the registration."""
         wrong = set(self.WRONGS[first:])
-        document: dict[str, object] = {"user_AegisSpeed_id": "ASD000001", "machine_code": CODE}
+        document: dict[str, object] = {"user_AegisSpeed_id": "ASD000002", "machine_code": CODE}
         app.config[endpoint.switch] = "10001" not in wrong
         headers = {} if "10401" in wrong else authorization(app, "3" if "10003" in wrong else "1")
-        if "10006" in wrong:
-            document["user_AegisSpeed_id"] = "ASD000002"
         if "10400" in wrong:
             document.update(machine_code="", limit=0)
         if "10002" in wrong:

@@ -319,7 +319,7 @@ class TestFailures:
 
 
 def test_memory_does_not_grow_with_the_file(users: MemoryUserStore) -> None:
-    """Three times as many lines, good, bad and bound before, take the same memory at the most."""
+    """Four times as many lines, good, bad and bound before, take the same memory at the most."""
 
     def lines(count: int) -> Iterator[str]:
         yield HEADER + "\n"
@@ -342,7 +342,7 @@ def test_memory_does_not_grow_with_the_file(users: MemoryUserStore) -> None:
             tracemalloc.stop()
 
     peak(500)  # what is made once
-    assert peak(3000) < peak(1000) + 100_000
+    assert peak(4000) < peak(1000) + 200_000  # 66 bytes a line would be too much
 
 
 def test_nothing_shows_the_values_of_a_row(run: Callable[..., list[Outcome]]) -> None:

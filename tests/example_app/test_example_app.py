@@ -254,6 +254,22 @@ class TestMigrations:
             flask_migrate.upgrade(directory=str(folder))
             assert columns_and_keys() == shipped
 
+    def test_they_can_be_read_before_they_are_applied(
+        self, app: Flask, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """``flask db upgrade --sql`` prints what a database's owner wants to see first."""
+        with app.app_context():
+            flask_migrate.upgrade(sql=True)
+        assert "CREATE UNIQUE INDEX ix_machine_machine_code" in capsys.readouterr().out
+
+    def test_they_can_be_taken_back(self, app: Flask) -> None:
+        """Down to the beginning nothing is left, and up again everything is there."""
+        with app.app_context():
+            flask_migrate.downgrade(revision="base")
+            assert inspect(db.engine).get_table_names() == ["alembic_version"]
+            flask_migrate.upgrade()
+            assert autogenerate() == []
+
     def test_they_silence_no_logger(self, app: Flask) -> None:
         """A start leaves every logger that exists as it was."""
         assert not logging.getLogger("flask_aegis_machines").disabled

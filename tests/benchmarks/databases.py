@@ -1,0 +1,66 @@
+"""An empty database for each candidate, with the same tables and users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from sqlite3 import connect
+from typing import TypeAlias
+
+from sqlalchemy import create_engine, func, insert, select
+
+from tests.servers import PostgresServer
+
+from .candidates.models import Machine, User, db
+from .contract import USERS, user_row
+
+#: Makes a database of a name, with the tables and the users in it, and returns its URL.
+NewDatabase: TypeAlias = Callable[[str], str]
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[NewDatabase]:
+    """Run a private server."""
+    with PostgresServer() as server:
+
+        def new(name: str) -> str:
+            server.create_database(name)
+            return filled(server.url(database=name))
+
+        yield new
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[NewDatabase]:
+    """Keep each database in a file, with a write-ahead log, as SQLite advises for many threads."""
+
+    def new(name: str) -> str:
+        path = folder / f"{name}.db"
+        with closing(connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # the file remembers it
+        return filled(f"sqlite:///{path}")
+
+    yield new
+
+
+DATABASES = {"PostgreSQL": postgresql, "SQLite": sqlite}
+
+
+def filled(url: str) -> str:
+    """Create the tables and the users; return the URL."""
+    engine = create_engine(url)
+    db.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(User), [user_row(number) for number in range(1, USERS + 1)])
+    engine.dispose()
+    return url
+
+
+def machines_in(url: str) -> int:
+    """Count the machines in a database."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        number: int = connection.execute(select(func.count()).select_from(Machine)).scalar_one()
+    engine.dispose()
+    return number
