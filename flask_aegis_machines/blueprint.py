@@ -35,7 +35,8 @@ def create_blueprint(
         machines: Where machines are bound.
         authenticate: Returns the identity of the current request's caller (a string, an integer, a UUID: it
             reaches ``users`` as ``str``). ``None``, and ``Unauthorized`` raised, are answered with 401/10401;
-            anything else that it raises is the host's own and passes through.
+            anything else that it raises is the host's own and passes through, but for a 429, which counts
+            as a limiter's.
         name: Name of the blueprint; choose another to mount it twice. With its underscores as hyphens it is
             also the name of the blueprint's group of ``flask`` commands.
 

@@ -16,7 +16,7 @@ import click
 from flask import Blueprint, current_app
 
 from . import identity, importing, openapi, settings
-from .errors import AegisMachinesError
+from .errors import AegisMachinesError, ConfigurationError
 from .identity import Authenticate
 from .redaction import redact
 from .stores import MachineStore, UserStore
@@ -71,10 +71,11 @@ def add_commands(
         find = _optional(machines, MachineStore.find)
         get_by_key = _optional(users, UserStore.get_by_key)
         try:
-            found = find(machine_code)
+            try:
+                found = find(machine_code)
+            except NotImplementedError:
+                raise ConfigurationError("This app's machine store has no find().") from None
             owner = None if found is None else get_by_key(found[1])
-        except NotImplementedError:
-            raise click.ClickException("This app's machine store has no find().") from None
         except Exception as error:
             raise click.ClickException(_told(error)) from None
         if found is None:

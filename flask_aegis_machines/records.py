@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 __all__ = ["MACHINE_FIELDS", "Machine", "User"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class User:
     """A user of the host, as far as binding a machine needs one.
 
@@ -19,8 +19,11 @@ class User:
     """
 
     key: object
-    aegisspeed_id: str = field(repr=False)
-    id_number: str = field(repr=False)
+    aegisspeed_id: str
+    id_number: str
+
+    def __repr__(self) -> str:
+        return "<User, values withheld>"
 
 
 @dataclass(frozen=True, repr=False)

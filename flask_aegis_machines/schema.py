@@ -136,17 +136,6 @@ class Form:
         # more than using it, so those that are idle wait here: append and pop of a deque are atomic.
         self._idle: deque[Validator] = deque([self._new_validator()])
 
-    def _is_plainly_valid(self, document: Mapping[str, Any]) -> bool:
-        """Tell a good document, as most are, at a tenth of what Cerberus costs, which judges the others."""
-        for name, pattern in self._patterns.items():
-            value = document.get(name)
-            if not isinstance(value, str) or not pattern.fullmatch(value):
-                return False
-        return bool(self._patterns)
-
-    def _new_validator(self) -> Validator:
-        return _Validator(self.schema, allow_unknown=True)
-
     def check(self, document: Mapping[str, Any]) -> Fields:
         """Check a document; fields that the form does not know are ignored.
 
@@ -170,12 +159,24 @@ class Form:
             valid = validator.validate(document, normalize=False)
             errors: dict[str, list[str]] = {} if valid else validator.errors
         finally:
+            validator.document = None  # keeps no values while it waits
             self._idle.append(validator)
         if AEGISSPEED_ID in errors:
             raise InvalidAegisSpeedId
         if errors:
             raise InvalidRequest(errors)
         return Fields(document)
+
+    def _is_plainly_valid(self, document: Mapping[str, Any]) -> bool:
+        """Tell a good document, as most are, at a tenth of what Cerberus costs, which judges the others."""
+        for name, pattern in self._patterns.items():
+            value = document.get(name)
+            if not isinstance(value, str) or not pattern.fullmatch(value):
+                return False
+        return bool(self._patterns)
+
+    def _new_validator(self) -> Validator:
+        return _Validator(self.schema, allow_unknown=True)
 
 
 REGISTRATION = Form(

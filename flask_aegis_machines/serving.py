@@ -6,7 +6,6 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import TypeAlias
 
 from flask import Flask, Response, current_app, got_request_exception, jsonify, request
@@ -125,7 +124,8 @@ def _identify(users: UserStore, authenticate: Authenticate) -> Callable[[], User
         return lambda: None
     if identity is None:
         raise Unauthorized
-    return partial(users.get, str(identity))
+    wanted = str(identity)
+    return lambda: users.get(wanted)  # whose repr, unlike that of a partial, shows no identity
 
 
 def envelope(answer: Answer, data: Mapping[str, object]) -> Response:
@@ -206,15 +206,18 @@ def _tell_refusal(case: Case, answer: Answer) -> None:
 def _audit(case: Case, answer: Answer) -> None:
     """Write the outcome into the log. It is final: a log that fails cannot change it."""
     with suppress(Exception):
-        owner = "nobody known" if case.owner is None else case.owner
-        _log.info("%s: %s for %s", request.endpoint, answer.code, owner)
+        owner = case.owner
+        known = "nobody known" if owner is None else owner
+        _log.info("%s: %s for %s", request.endpoint, answer.code, known)
 
 
 def _report(error: Exception) -> None:
     """Tell the log and the host's error reporter, as Flask does of an exception that nobody handled."""
     # Reporters send the local variables of every frame along, and those below ours hold the values in clear.
     reached: BaseException | None = error
-    while reached is not None:
+    seen: set[int] = set()  # causes may go round in a circle
+    while reached is not None and id(reached) not in seen:
+        seen.add(id(reached))
         traceback.clear_frames(reached.__traceback__)
         reached = reached.__cause__ or reached.__context__
     with suppress(Exception):

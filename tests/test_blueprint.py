@@ -307,6 +307,15 @@ class TestInternalErrors:
         assert "in bind" in caplog.text
         assert [str(error) for error in seen] == ["the store broke"]
 
+    @pytest.mark.parametrize("direct", [True, False])
+    def test_causes_that_go_round_in_a_circle_end(self, direct: bool) -> None:
+        """An exception that is its own cause, at once or by way of another, is answered like any other."""
+        error, other = RuntimeError("one"), RuntimeError("two")
+        error.__cause__ = error if direct else other
+        other.__cause__ = error
+        client = mount(BrokenStore(error)).test_client()
+        assert_answer(client.post(REGISTER_PATH, json=example()), "10005")
+
     def test_a_refusal_is_no_error(
         self, app: Flask, register: Register, seen: list[BaseException], caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -151,18 +151,20 @@ def test_checked_fields_show_no_value(document: dict[str, Any]) -> None:
     assert repr(REGISTRATION.check(document)) == "<Fields, values withheld>"
 
 
-def test_threads_do_not_share_a_verdict(document: dict[str, Any]) -> None:
-    """Good and bad documents that are checked at once each get their own verdict."""
-    form = Form(REGISTRATION.schema)
+LISTED = {"user_AegisSpeed_id": "ASD000001", "limit": 5}
+
+
+def test_threads_do_not_share_a_verdict() -> None:
+    """Good and bad documents that Cerberus checks at once each get their own verdict."""
+    form = Form(LISTING.schema)
     start = Barrier(8)
 
     def count_passes(number: int) -> int:
-        bad = {**document, "machine_cpu": ""}
         passes = 0
         start.wait()
         for _ in range(300):
             with suppress(InvalidRequest):
-                form.check(bad if number % 2 else document)
+                form.check({**LISTED, "limit": 0} if number % 2 else LISTED)
                 passes += 1
         return passes
 
@@ -170,12 +172,15 @@ def test_threads_do_not_share_a_verdict(document: dict[str, Any]) -> None:
         assert list(threads.map(count_passes, range(8))) == [300, 0] * 4
 
 
-def test_a_validator_is_made_once(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making one costs more than using it."""
-    form = Form(REGISTRATION.schema)
+def test_a_validator_is_made_once_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making one costs more than using it; while it waits, it holds no document."""
+    form = Form(LISTING.schema)
     monkeypatch.setattr(form, "_new_validator", pytest.fail)
     for _ in range(3):
-        form.check(document)
+        form.check(LISTED)
+    with pytest.raises(InvalidRequest):
+        form.check({**LISTED, "limit": 0})
+    assert [validator.document for validator in form._idle] == [None]
 
 
 ODD = [

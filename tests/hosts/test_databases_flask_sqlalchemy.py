@@ -228,6 +228,7 @@ class TestTransactionOfTheHost:
         """A row of the host's that breaks a key of the host's is 10005, and the log names that key."""
         assert_answer(register(make_host("first", end=db.session.rollback)), "10005")
         assert "UNIQUE constraint failed: visit.name" in caplog.text
+        assert "parameters" not in caplog.text
         assert read(tmp_path / "default.db") == []
 
 

@@ -88,15 +88,23 @@ class Transactions:
                     "scoped_session, or a lambda that returns the session of the request; a sessionmaker "
                     "makes a new one each time."
                 )
-            session.flush()  # the host's rows and the host's errors, before anything of ours
-            arguments = {"mapper": self._mapper, "clause": self._statement}
-            bind: Engine | Connection = session.connection(arguments)
+            bind: Engine | Connection = self._flushed(session)
         else:
             bind = self._session().get_bind(self._mapper, clause=self._statement)
         if isinstance(bind, Connection):  # else of a test suite that rolls everything back
             return _repeat(work, partial(_joined, bind), deadline=None)
         begin = partial(_own, bind, alone=statements == "one")
         return _repeat(work, begin, deadline=time.monotonic() + self._deadline)
+
+    def _flushed(self, session: Session) -> Connection:
+        """Let the host's own rows go first, and fail first; return the connection of its transaction."""
+        try:
+            session.flush()
+            return session.connection({"mapper": self._mapper, "clause": self._statement})
+        except Exception as error:
+            text = describe(error)
+        # Out of the handler, as below: the driver's error quotes the values of the host's rows.
+        raise StoreFailure(f"the host's own rows failed: {text}")
 
 
 @contextmanager

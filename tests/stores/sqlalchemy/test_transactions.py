@@ -264,13 +264,15 @@ class TestHostTransaction:
             session.commit()
         assert (accounts_in(engine), machines_in(engine)) == ([1, 2, 3], [FIRST.key])
 
-    def test_errors_of_the_host_s_rows_are_the_host_s(self, engine: Engine) -> None:
-        """A pending row with a taken key is not mistaken for a taken machine code."""
+    def test_errors_of_the_host_s_rows_are_told_as_such(self, engine: Engine) -> None:
+        """A pending row with a taken key is no taken machine code, and its values reach nobody."""
         with Session(engine) as session:
             session.add(Account(**{**NEWCOMER, "aegisspeed_id": "ASD000001"}))
             store = SQLAlchemyMachineStore(lambda: session, Machine, transaction="host")
-            with pytest.raises(IntegrityError, match="aegisspeed_id"):
+            with pytest.raises(StoreFailure, match="the host's own rows failed: .*IntegrityError") as failure:
                 store.bind(make_machine(), FIRST)
+        assert "ASD000001" not in str(failure.value)
+        assert (failure.value.__cause__, failure.value.__context__) == (None, None)
         assert machines_in(engine) == []
 
 
