@@ -269,7 +269,9 @@ class TestHostTransaction:
         with Session(engine) as session:
             session.add(Account(**{**NEWCOMER, "aegisspeed_id": "ASD000001"}))
             store = SQLAlchemyMachineStore(lambda: session, Machine, transaction="host")
-            with pytest.raises(StoreFailure, match=r"the host's own rows failed: .*IntegrityError") as failure:
+            with pytest.raises(
+                StoreFailure, match=r"the host's own rows failed: .*IntegrityError"
+            ) as failure:
                 store.bind(make_machine(), FIRST)
         assert "ASD000001" not in str(failure.value)
         assert (failure.value.__cause__, failure.value.__context__) == (None, None)
