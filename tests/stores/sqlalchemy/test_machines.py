@@ -91,6 +91,17 @@ class TestStatements:
             store.bind(make_machine(), SECOND)
         assert statements == ["INSERT", "INSERT", "SELECT"]
 
+    def test_a_page_is_one_select_and_another_for_its_mark(
+        self, store: SQLAlchemyMachineStore, statements: list[str]
+    ) -> None:
+        """The first page is read at once; a later one looks up where it begins."""
+        store.bind(make_machine(), FIRST)
+        statements.clear()
+        store.list_for(FIRST)
+        assert statements == ["SELECT"]
+        store.list_for(FIRST, after=CODE)
+        assert statements == ["SELECT"] * 3
+
     def test_nothing_stays_set_on_the_host_s_connections(self, engine: Engine) -> None:
         """Autocommit ends with our transaction: a rollback of the host's takes all of its own back."""
         small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0)
