@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import Column, bindparam, select
@@ -114,7 +115,9 @@ def _convert(identity: str, column: Column[Any]) -> object | None:
         value: object = kind(identity)
     except (ArithmeticError, TypeError, ValueError):
         return None
-    if isinstance(value, int):
-        # int() also reads " 7", "+7", "0_7" and the digits of other scripts, and knows no bounds.
-        return value if str(value) == identity and abs(value) <= _BIGGEST_INTEGER else None
+    # int() and Decimal() also read " 7", "+7", "0_7" and the digits of other scripts.
+    if isinstance(value, (int, float, Decimal)) and str(value) != identity:
+        return None
+    if isinstance(value, int) and abs(value) > _BIGGEST_INTEGER:
+        return None
     return None if "\0" in identity else value

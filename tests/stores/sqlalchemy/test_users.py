@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -73,8 +74,9 @@ KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
         (Guid, KEY, str(KEY), ["7", "no such user", ""]),
         (String(40), "Alice", "Alice", ["alice", "Alice ", "", "\0", "\ud800"]),
         (BigInteger, 2**40, str(2**40), ["1", "x", str(2**64), "1.0", "\u0661"]),
+        (Numeric(10, 0), Decimal(7), "7", [" 7", "+7", "0_7", "\u0667", "8"]),
     ],
-    ids=["own type", "name", "big integer"],
+    ids=["own type", "name", "big integer", "decimal"],
 )
 def test_keys_of_any_type(
     engine: Engine, kind: Any, key: object, identity: str, strangers: list[str]
