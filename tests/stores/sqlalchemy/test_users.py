@@ -74,7 +74,11 @@ KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
         (Guid, KEY, str(KEY), ["7", "no such user", ""]),
         (String(40), "Alice", "Alice", ["alice", "Alice ", "", "\0", "\ud800"]),
         (BigInteger, 2**40, str(2**40), ["1", "x", str(2**64), "1.0", "\u0661"]),
-        (Numeric(10, 0), Decimal(7), "7", [" 7", "+7", "0_7", "\u0667", "8"]),
+        pytest.param(
+            *(Numeric(10, 0), Decimal(7), "7", [" 7", "+7", "0_7", "\u0667", "8"]),
+            # of SQLAlchemy 1.4, which keeps decimals as floats there
+            marks=pytest.mark.filterwarnings("ignore:Dialect sqlite.*Decimal:sqlalchemy.exc.SAWarning"),
+        ),
     ],
     ids=["own type", "name", "big integer", "decimal"],
 )
