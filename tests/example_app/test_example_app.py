@@ -200,6 +200,7 @@ class TestFirstRun:
         app = apps.start(SQLALCHEMY_DATABASE_URI="sqlite://")
         assert register(app.test_client(), "ASD000001").status_code == 200
 
+    @pytest.mark.clusters
     def test_six_starts_at_once(self, apps: Apps) -> None:
         """Six processes that start together without an instance folder agree on one key and on two users."""
         program = (

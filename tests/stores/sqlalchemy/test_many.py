@@ -106,8 +106,10 @@ class TestBindMany:
         owners = [FIRST.key, SECOND.key, FIRST.key, SECOND.key]
         assert sorted(stored(engine)) == list(zip(CODES, owners, strict=False))
 
-    def test_a_rival_in_between_wins(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
-        """A code taken after the look and before the insert is refused; the others of the call are bound."""
+    def test_a_rival_in_between_wins(
+        self, store: SQLAlchemyMachineStore, engine: Engine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A code taken after the look is refused, the others of the call are bound, and no log tells it."""
         rivals = [CODES[1]]
 
         @event.listens_for(engine, "before_cursor_execute")
@@ -116,6 +118,7 @@ class TestBindMany:
                 insert_rival(engine, rivals.pop())
 
         assert bind_many(store, *((code, FIRST) for code in CODES[:3])) == ["bound", "taken", "bound"]
+        assert CODES[1] not in caplog.text
         assert sorted(stored(engine)) == [(CODES[0], 1), (CODES[1], 2), (CODES[2], 1)]
 
     def test_a_vanished_owner_costs_its_own_machine(

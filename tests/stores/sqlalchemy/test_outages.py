@@ -143,6 +143,7 @@ class TestLostConnections:
             store.bind(make_machine(code), FIRST)
         assert sorted(code for code, _ in stored(engine)) == codes
 
+    @pytest.mark.clusters  # crash recovery syncs every file of the databases that tests have made
     def test_a_killed_server_comes_back(
         self, engine: Engine, sessions: sessionmaker[Session], server: PostgresServer | MariaDBServer
     ) -> None:
