@@ -38,7 +38,8 @@ def create_blueprint(
             anything else that it raises is the host's own and passes through, but for a 429, which counts
             as a limiter's.
         name: Name of the blueprint; choose another to mount it twice. With its underscores as hyphens it is
-            also the name of the blueprint's group of ``flask`` commands.
+            also the name of the blueprint's group of ``flask`` commands, which two blueprints of one name,
+            nested under two parents, would share: pass ``cli_group`` to ``register_blueprint()`` there.
 
     Returns:
         A fresh, flat blueprint. It needs no app yet, and may be nested and mounted under any ``url_prefix``.

@@ -94,7 +94,8 @@ class SQLAlchemyMachineStore(MachineStore):
         rows = [self._row(machine, user) for machine, user in bindings]
         # One transaction for all that are new, each code once; what it leaves undone has its turn alone.
         fresh = {code: number for number, code in reversed(list(enumerate(codes))) if code not in owners}
-        done = self._insert_all([rows[number] for number in fresh.values()])
+        # In the order of the codes, so that two imports of the same machines wait for each other at most.
+        done = self._insert_all([rows[number] for _, number in sorted(fresh.items())])
         refusals: list[Refusal | None] = []
         for number, (machine, user) in enumerate(bindings):
             try:
