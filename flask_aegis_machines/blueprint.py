@@ -15,7 +15,7 @@ from .errors import ConfigurationError, StoreFailure
 from .identity import Authenticate, check_installed, jwt_identity
 from .records import MACHINE_FIELDS, Machine, User
 from .redaction import redact
-from .schema import AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Fields
+from .schema import AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Fields, machine_of
 from .stores import MachineStore, UserStore
 
 __all__ = ["create_blueprint"]
@@ -90,7 +90,7 @@ def _check_host(authenticate: Authenticate, state: BlueprintSetupState) -> None:
 
 
 def _register(machines: MachineStore, user: User, fields: Fields) -> Response:
-    machine = Machine(**{name: fields[name] for name in MACHINE_FIELDS})
+    machine = machine_of(fields)
     repeat_by_owner = settings.enabled(current_app.config, settings.REPEAT_BY_OWNER)
     user_id = redact(user.id_number)
     # The answer is ready before the machine is bound: afterwards nothing may turn it into another.

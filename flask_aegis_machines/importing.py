@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from . import binding
 from .errors import ConfigurationError, InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
 from .records import MACHINE_FIELDS, Machine, User
-from .schema import AEGISSPEED_ID, REGISTRATION
+from .schema import AEGISSPEED_ID, REGISTRATION, machine_of
 from .stores import UserStore
 
 __all__ = ["COLUMNS", "BindMany", "Outcome", "Row", "import_machines", "read_rows"]
@@ -163,4 +163,4 @@ def _check(row: Row, users: UserStore, found: dict[str, User | None]) -> tuple[M
     if identity not in found:
         found[identity] = users.get(identity)
     user = binding.require_caller(found[identity], fields[AEGISSPEED_ID])
-    return Machine(**{name: fields[name] for name in MACHINE_FIELDS}), user
+    return machine_of(fields), user

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from cerberus import TypeDefinition, Validator
 
 from .errors import InvalidAegisSpeedId, InvalidRequest
-from .records import MACHINE_FIELDS
+from .records import MACHINE_FIELDS, Machine
 
-__all__ = ["LISTING", "REGISTRATION", "VERIFICATION", "Fields", "Form"]
+__all__ = ["LISTING", "REGISTRATION", "VERIFICATION", "Fields", "Form", "machine_of"]
 
 AEGISSPEED_ID = "user_AegisSpeed_id"
 MACHINE_CODE = "machine_code"
@@ -193,3 +193,18 @@ LISTING = Form(
         AFTER: {**_MACHINE_CODE_RULES, "required": False},
     }
 )
+
+
+def machine_of(fields: Fields) -> Machine:
+    """Make the machine of a registration's fields.
+
+    Args:
+        fields: What ``REGISTRATION`` has checked.
+
+    Returns:
+        The machine, not bound to anybody.
+
+    Raises:
+        KeyError: The fields are those of another form.
+    """
+    return Machine(**{name: fields[name] for name in MACHINE_FIELDS})

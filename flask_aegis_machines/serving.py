@@ -25,9 +25,9 @@ from .errors import (
     UserNotFound,
 )
 from .identity import Authenticate
-from .records import MACHINE_FIELDS, Machine, User
+from .records import Machine, User
 from .redaction import redact
-from .schema import AEGISSPEED_ID, Fields
+from .schema import AEGISSPEED_ID, Fields, machine_of
 from .stores import UserStore
 
 __all__ = ["Act", "Case", "app_of_request", "envelope", "limited", "serve"]
@@ -71,7 +71,7 @@ class Case:
         """
         if self.fields is None or self.endpoint is not REGISTER:
             return None
-        return Machine(**{name: self.fields[name] for name in MACHINE_FIELDS})
+        return machine_of(self.fields)
 
 
 #: Does what a request asks for, all checks made, for the user who asks; returns the ready answer.

@@ -18,6 +18,8 @@ from flask_aegis_machines.errors import (
     UNAUTHORIZED,
     Answer,
 )
+from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines.testing import make_machine
 
 from .connection import Connection, request
 
@@ -40,20 +42,9 @@ def token(number: int) -> str:
 
 def document(number: int, machine_code: str) -> dict[str, str]:
     """Return the request example of the API document, with another user and another code."""
-    return {
-        "user_AegisSpeed_id": f"ASD{number:06}",
-        "machine_code": machine_code,
-        "windows_uuid": "12345678-1234-1234-1234-123456789012",
-        "windows_product_id": "12345-12345-12345-12345-12345",
-        "machine_os_name": "Microsoft Windows 11",
-        "machine_os_version": "10.0.22631",
-        "machine_architecture": "x64",
-        "machine_architecture_type": "AMD64",
-        "machine_platform": "Win32",
-        "machine_cpu": "12th Gen Intel(R) Core(TM) i7-12700K",
-        "machine_motherboard": "ASUS PRIME Z690-A",
-        "machine_mac_address": "00:11:22:33:44:55",
-    }
+    machine = make_machine(machine_code)
+    facts = {name: getattr(machine, name) for name in MACHINE_FIELDS}
+    return {"user_AegisSpeed_id": f"ASD{number:06}", **facts}
 
 
 def envelope(answer: Answer, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
