@@ -31,10 +31,7 @@ def json_object() -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise UnsupportedContentType
     try:
-        # The standard parser, not the host's: a host's provider may turn strings into dates or decimals.
-        document = json.loads(
-            _read().decode("utf-8-sig"), parse_float=_number, parse_constant=_refuse_constant
-        )
+        document = _DECODER.decode(_read().decode("utf-8-sig"))
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -79,3 +76,7 @@ def _number(text: str) -> float:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+# The standard parser, not the host's: a host's provider may turn strings into dates or decimals.
+_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant)

@@ -32,26 +32,29 @@ def jwt_identity() -> object:
         ConfigurationError: The app has no ``JWTManager``, one that reads another header, or no key that can
             verify a token.
     """
-    from flask_jwt_extended import get_jwt_identity, verify_jwt_in_request
-    from flask_jwt_extended.exceptions import JWTExtendedException, UserLookupError
-    from jwt.exceptions import InvalidKeyError, InvalidTokenError
+    import flask_jwt_extended.exceptions
+    import jwt.exceptions
 
     if problems := problems_of_jwt(current_app):
         raise ConfigurationError(problems[0])
     try:
-        verify_jwt_in_request(locations=["headers"])
-    except UserLookupError:
+        flask_jwt_extended.verify_jwt_in_request(locations=["headers"])
+    except flask_jwt_extended.exceptions.UserLookupError:
         raise UserNotFound from None
-    except (JWTExtendedException, InvalidTokenError, RecursionError):  # a header nested too deeply
+    except (
+        flask_jwt_extended.exceptions.JWTExtendedException,
+        jwt.exceptions.InvalidTokenError,
+        RecursionError,  # a header nested too deeply
+    ):
         raise Unauthorized from None
-    except (AttributeError, InvalidKeyError, RuntimeError, TypeError, ValueError):
+    except (AttributeError, jwt.exceptions.InvalidKeyError, RuntimeError, TypeError, ValueError):
         if _can_decode():
             raise
         raise ConfigurationError(
             "Flask-JWT-Extended cannot verify a token: set JWT_SECRET_KEY or, for RS256, ES256 and the like, "
             "JWT_PUBLIC_KEY to a key that suits JWT_ALGORITHM."
         ) from None
-    return get_jwt_identity()
+    return flask_jwt_extended.get_jwt_identity()
 
 
 def _can_decode() -> bool:

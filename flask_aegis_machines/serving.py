@@ -206,9 +206,10 @@ def _tell_refusal(case: Case, answer: Answer) -> None:
 def _audit(case: Case, answer: Answer) -> None:
     """Write the outcome into the log. It is final: a log that fails cannot change it."""
     with suppress(Exception):
-        owner = case.owner
-        known = "nobody known" if owner is None else owner
-        _log.info("%s: %s for %s", request.endpoint, answer.code, known)
+        if _log.isEnabledFor(logging.INFO):
+            owner = case.owner
+            known = "nobody known" if owner is None else owner
+            _log.info("%s: %s for %s", request.endpoint, answer.code, known)
 
 
 def _report(error: Exception) -> None:
