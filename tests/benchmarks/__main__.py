@@ -13,7 +13,7 @@ parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=
 parser.add_argument("what", nargs="?", choices=["speed", "growth"], default="speed")
 parser.add_argument("--quick", action="store_true", help="a small run, whose figures mean nothing")
 parser.add_argument("--rounds", type=int, default=20, help="turns of each candidate, or of each size")
-parser.add_argument("--requests", type=int, default=500, help="requests in each turn")
+parser.add_argument("--requests", type=int, default=1000, help="requests in each turn")
 parser.add_argument("--database", choices=DATABASES, action="append", help="speed: only on this one")
 parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="speed: draw the results")
 parser.add_argument("--largest", type=int, default=6, help="growth: up to 10 to the power of this, 7 at most")
@@ -30,13 +30,13 @@ def main(arguments: list[str] | None = None) -> None:
 def run_speed(options: argparse.Namespace) -> None:
     results = {}
     for database in options.database or DATABASES:
-        rounds = speed.compare(database, options.rounds, options.requests)
-        results[database] = speed.medians(rounds)
+        results[database] = speed.medians(speed.compare(database, options.rounds, options.requests))
         print(f"\n{database}, {THREADS} clients, the server on a core of its own; ", end="")
         print(f"medians of {options.rounds} rounds of {options.requests} requests:\n")
         print(speed.table(results[database]), flush=True)
         if database == "PostgreSQL":
-            print("", *(target.line(rounds) for target in speed.TARGETS), sep="\n")
+            for ours in ("library", "library_bearer"):
+                print("", *(target.line(results[database], ours) for target in speed.TARGETS), sep="\n")
     if options.chart:
         chart.draw(results, options.chart)
 

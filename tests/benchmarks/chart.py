@@ -29,10 +29,10 @@ STYLE = {
 def draw(results: Mapping[str, Round], path: Path) -> None:
     """Write an SVG: a row for each database, a column for each measure, a bar for each candidate."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(12, 1.9 * len(results)), layout="constrained")
+        figure = Figure(figsize=(12, 2.2 * len(results)), layout="constrained")
         rows = figure.subplots(len(results), len(MEASURES), squeeze=False)
         for (database, candidates), axes in zip(results.items(), rows, strict=True):
-            colours = [OURS if name == "library" else OTHERS for name in candidates]
+            colours = [OURS if name.startswith("library") else OTHERS for name in candidates]
             for axis, (measure, (title, form)) in zip(axes, MEASURES.items(), strict=True):
                 values = [getattr(result, measure) for result in candidates.values()]
                 axis.bar_label(axis.barh(list(candidates), values, color=colours), fmt=form, padding=3)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 THREADS = 4
 GUNICORN = ["gunicorn", "--worker-class=gthread", "--workers=1", f"--threads={THREADS}"]
 UVICORN = ["uvicorn", "--factory", "--workers=1", "--no-access-log", "--log-level=warning"]
-CANDIDATES = ("library", "by_hand", "smorest", "fastapi", "floor")
+CANDIDATES = ("library", "library_bearer", "by_hand", "smorest", "fastapi", "floor")
 
 
 @contextmanager

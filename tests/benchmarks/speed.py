@@ -25,6 +25,9 @@ class Result:
     cpu_ms: float
 
 
+#: Requests to a new process before it is measured.
+WARM_UP = 200
+
 #: The results of one round, by candidate.
 Round: TypeAlias = dict[str, Result]
 
@@ -37,19 +40,15 @@ class Target:
     other: str
     limit: float
 
-    def line(self, rounds: Sequence[Round]) -> str:
-        """Return the ratio, and whether it is reached."""
-        # Within each round, so that what slows the whole machine down for a while slows both.
-        ratio = median(
-            getattr(each["library"], self.measure) / getattr(each[self.other], self.measure)
-            for each in rounds
-        )
+    def line(self, results: Round, ours: str) -> str:
+        """Return the ratio of one of our candidates, and whether it is reached."""
+        ratio = getattr(results[ours], self.measure) / getattr(results[self.other], self.measure)
         if self.measure == "per_second":
             name, sign, reached = "requests per second", "≥", ratio >= self.limit
         else:
             name, sign, reached = "server CPU per request", "≤", ratio <= self.limit
         verdict = "reached" if reached else "not reached"
-        return f"{name}, library / {self.other}: {ratio:.2f}, target {sign} {self.limit:.2f}: {verdict}"
+        return f"{name}, {ours} / {self.other}: {ratio:.2f}, target {sign} {self.limit:.2f}: {verdict}"
 
 
 TARGETS = [
@@ -63,6 +62,8 @@ TARGETS = [
 
 def compare(database: str, rounds: int, requests: int) -> list[Round]:
     """Measure all candidates on a database, in turn, after each has proved that it answers alike.
+
+    Each turn is a new process: two processes of one candidate may differ by a tenth, by luck.
 
     Args:
         database: A name of ``DATABASES``.
@@ -80,12 +81,11 @@ def compare(database: str, rounds: int, requests: int) -> list[Round]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         new_database = stack.enter_context(DATABASES[database](folder))
         urls = {name: new_database(name) for name in CANDIDATES}
-        served = {name: stack.enter_context(Served(name, urls[name], folder, core)) for name in CANDIDATES}
-        for name in CANDIDATES:
-            check(served[name].port)
-            served[name].load(requests)  # warms up
-        results = [{name: measure(served[name], requests) for name in CANDIDATES} for _ in range(rounds)]
-        expected = 1 + (rounds + 1) * (requests // THREADS * THREADS)
+        results = []
+        for _ in range(rounds):
+            servers = {name: Served(name, url, folder, core) for name, url in urls.items()}
+            results.append({name: measure(served, requests) for name, served in servers.items()})
+        expected = rounds * (1 + WARM_UP + requests // THREADS * THREADS)
         for name in CANDIDATES:
             assert machines_in(urls[name]) == expected, f"{name} lost machines"
     return results
@@ -93,9 +93,12 @@ def compare(database: str, rounds: int, requests: int) -> list[Round]:
 
 def measure(served: Served, requests: int) -> Result:
     """Give a candidate its turn."""
-    before = served.cpu()
-    load = served.load(requests)
-    cpu = served.cpu() - before
+    with served:
+        check(served.port)
+        served.load(WARM_UP)
+        before = served.cpu()
+        load = served.load(requests)
+        cpu = served.cpu() - before
     number = len(load.latencies)
     percentiles = [1000 * cut for cut in quantiles(load.latencies, n=100)]
     return Result(number / load.seconds, percentiles[49], percentiles[98], 1000 * cpu / number)
@@ -112,8 +115,8 @@ def medians(rounds: Sequence[Round]) -> Round:
 
 def table(results: Round) -> str:
     """Return results as text."""
-    lines = [f"{'':10}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'server CPU ms/request':>24}"]
+    lines = [f"{'':14}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'server CPU ms/request':>24}"]
     for name, result in results.items():
         measured = f"{result.per_second:12.0f}{result.p50_ms:10.2f}{result.p99_ms:10.2f}{result.cpu_ms:24.3f}"
-        lines.append(f"{name:10}{measured}")
+        lines.append(f"{name:14}{measured}")
     return "\n".join(lines)
