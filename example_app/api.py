@@ -6,9 +6,11 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
+from example_app.page import allow_own_files_alone
 from flask_aegis_machines import openapi
 
 blueprint = Blueprint("api", __name__)
+blueprint.after_request(allow_own_files_alone)
 
 
 @blueprint.get("/openapi.json")

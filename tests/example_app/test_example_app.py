@@ -454,9 +454,10 @@ class TestPage:
             assert answer.status_code == (405 if "login" in target or "_by_aegisspeed_id" in target else 200)
             answer.close()
 
-    def test_works_under_a_strict_policy(self, client: FlaskClient) -> None:
-        """Nothing is inline, the style sheet loads nothing, and the page's policy says so."""
-        answer = client.get("/")
+    @pytest.mark.parametrize("path", ["/", "/api"])
+    def test_works_under_a_strict_policy(self, client: FlaskClient, path: str) -> None:
+        """Nothing is inline, the style sheet loads nothing, and each page's policy says so."""
+        answer = client.get(path)
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
         for tag, attributes in Elements(answer.text).elements:
             assert tag != "style"
