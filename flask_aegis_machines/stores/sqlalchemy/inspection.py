@@ -72,6 +72,12 @@ def problems_of(connection: Connection, columns: dict[str, Column[Any]]) -> list
             problems.append(
                 f"Column {columns[name].name} holds {length} characters of {needed}: make it longer."
             )
+    moment = columns["registered_at"].name
+    if connection.dialect.name == "postgresql" and not getattr(types[moment], "timezone", True):
+        problems.append(
+            f"Column {moment} keeps no time zone, so its moments are those of the zone of each session: make "
+            "it TIMESTAMP WITH TIME ZONE."
+        )
     problems += _problems_of_keeping(connection, table, code)
     page = [columns[name].name for name in ("user_id", "registered_at", "machine_code")]
     if page not in [list(index["column_names"])[: len(page)] for index in indexes]:

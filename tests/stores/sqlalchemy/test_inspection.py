@@ -44,6 +44,7 @@ def exact_on(engine: Engine) -> str:
 def remake(engine: Engine, store: SQLAlchemyMachineStore) -> Remake:
     """Make the table anew, as a migration of a host's might have, and return what is wrong with it."""
     exact = exact_on(engine)
+    moment = "TIMESTAMP WITH TIME ZONE" if engine.dialect.name == "postgresql" else "TIMESTAMP"
 
     def remake(*after: str, before: str = "SELECT 1", options: str = "", **types: str) -> list[str]:
         columns = {
@@ -51,7 +52,7 @@ def remake(engine: Engine, store: SQLAlchemyMachineStore) -> Remake:
             "user_id": "INTEGER",
             **dict.fromkeys(MACHINE_FIELDS, "VARCHAR(255)"),
             "machine_code": exact,
-            "registered_at": "TIMESTAMP",
+            "registered_at": moment,
             "attempt": exact,
             **types,
         }
@@ -209,6 +210,13 @@ class TestPostgreSQL:
                 connection.execute(text("CREATE SCHEMA IF NOT EXISTS extensions"))
             stand_in = f"CREATE DOMAIN {domain} AS text"
             assert remake(KEY, PAGE, before=stand_in, machine_code=domain) == [NOT_EXACT]
+
+    def test_a_moment_without_its_zone_is_told(self, remake: Remake) -> None:
+        """A session in another zone would write and read other moments."""
+        assert remake(KEY, PAGE, registered_at="TIMESTAMP") == [
+            "Column registered_at keeps no time zone, so its moments are those of the zone of each session: "
+            "make it TIMESTAMP WITH TIME ZONE."
+        ]
 
     def test_a_table_in_a_schema_of_its_own(self, engine: Engine) -> None:
         """Names are looked up in the model's schema, however they are written."""
