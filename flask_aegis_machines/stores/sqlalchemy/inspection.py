@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Column, Table, inspect, text
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection, Inspector
 
 from flask_aegis_machines.records import MACHINE_FIELDS
 
-__all__ = ["problems_of"]
+__all__ = ["problems_of", "problems_of_tables"]
 
 _CODE_LENGTH, _FACT_LENGTH = 32, 255
 
@@ -36,6 +37,27 @@ _SQLITE_COLLATIONS = text(
 )
 
 
+def problems_of_tables(connection: Connection, tables: Iterable[Any]) -> list[str]:
+    """Tell which tables are missing.
+
+    Args:
+        connection: A connection to their database.
+        tables: Tables of the host's.
+
+    Returns:
+        A sentence for each table that is not there, which says what to do.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database cannot be asked.
+    """
+    found = inspect(connection)
+    return [
+        f"There is no table {table.name}: make it by a migration."
+        for table in tables
+        if not found.has_table(table.name, schema=table.schema)
+    ]
+
+
 def problems_of(connection: Connection, columns: dict[str, Column[Any]]) -> list[str]:
     """Compare the live table of machines with what the store needs of it.
 
@@ -51,9 +73,9 @@ def problems_of(connection: Connection, columns: dict[str, Column[Any]]) -> list
     """
     code = columns["machine_code"]
     table: Any = code.table
+    if missing_tables := problems_of_tables(connection, [table]):
+        return missing_tables
     found = inspect(connection)
-    if not found.has_table(table.name, schema=table.schema):
-        return [f"There is no table {table.name}: make it by a migration."]
     types = {column["name"]: column["type"] for column in found.get_columns(table.name, schema=table.schema)}
     if missing := [column.name for column in columns.values() if column.name not in types]:
         return [f"Table {table.name} has no column {', '.join(missing)}: add it by a migration."]

@@ -12,6 +12,7 @@ from flask_aegis_machines.errors import ConfigurationError
 from flask_aegis_machines.records import User
 from flask_aegis_machines.stores import UserStore
 
+from .inspection import problems_of_tables
 from .models import mapper_of
 from .transactions import Begin, SessionFactory, Transactions
 
@@ -49,7 +50,8 @@ class SQLAlchemyUserStore(UserStore):
         transaction: Literal["own", "host"] = "own",
         deadline: float = 4.0,
     ) -> None:
-        columns = mapper_of(model).columns
+        mapper = mapper_of(model)
+        self._tables, columns = mapper.tables, mapper.columns
         attributes = (key or identity, aegisspeed_id, id_number, identity)
         if missing := [name for name in attributes if name not in columns]:
             raise ConfigurationError(
@@ -96,8 +98,10 @@ class SQLAlchemyUserStore(UserStore):
     def problems(self) -> list[str]:
         def work(begin: Begin) -> list[str]:
             with begin() as connection:
-                connection.execute(self._find.limit(0), {"identity": None})
-            return []  # a table or column that is missing fails instead
+                missing_tables = problems_of_tables(connection, self._tables)
+                if not missing_tables:
+                    connection.execute(self._find.limit(0), {"identity": None})  # fails without a column
+            return missing_tables
 
         return self._transactions.run(work)
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert, inspect
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, inspect
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
 from flask_aegis_machines import MachineCodeTaken
@@ -77,12 +78,18 @@ def test_autogenerate_sees_no_difference_after_its_own_migration(engine: Engine,
         assert collations["machine_code"] == "utf8mb4_bin"
 
 
-def test_a_table_that_a_host_has_already_is_taken_over(engine: Engine) -> None:
-    """After the README's migration old rows have their owners for ever, and new ones join them."""
-    host: dict[str, Any] = {}
+@pytest.fixture
+def host() -> dict[str, Any]:
+    """The names of the README's app, of its model for a table that is there already, and of its migration."""
+    names: dict[str, Any] = {}
     for definition in ("def create_app(", "class Device(", "def upgrade("):
         (block,) = [block for block in BLOCKS if definition in block]
-        exec(block, host)
+        exec(block, names)
+    return names
+
+
+def insert_into_old_table(engine: Engine, *owners: object) -> Table:
+    """Make the table as a host has it, with one machine, in a row for each owner."""
     renamed = {"machine_code": "code", "machine_cpu": "processor"}
     old = Table(
         "device",
@@ -94,9 +101,33 @@ def test_a_table_that_a_host_has_already_is_taken_over(engine: Engine) -> None:
     row = {renamed.get(name, name): getattr(make_machine(), name) for name in MACHINE_FIELDS}
     with engine.begin() as connection:
         old.create(connection)
-        connection.execute(insert(old).values(owner=FIRST.key, **row))
+        connection.execute(insert(old), [{"owner": owner, **row} for owner in owners])
+    return old
+
+
+def migrate(engine: Engine, host: dict[str, Any]) -> None:
+    """Run the README's migration."""
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
         host["upgrade"]()
+
+
+def test_a_code_that_is_there_twice_is_the_host_s_to_decide(engine: Engine, host: dict[str, Any]) -> None:
+    """The README's migration is refused until then, leaves nothing in its own way, and runs again."""
+    old = insert_into_old_table(engine, FIRST.key, SECOND.key)
+    with pytest.raises(IntegrityError):
+        migrate(engine, host)
+    with engine.begin() as connection:
+        connection.execute(delete(old).where(old.c.owner == SECOND.key))
+    migrate(engine, host)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), host["Device"])
+    assert [machine.machine_code for machine in store.list_for(FIRST)] == [make_machine().machine_code]
+    assert not store.list_for(SECOND)
+
+
+def test_a_table_that_a_host_has_already_is_taken_over(engine: Engine, host: dict[str, Any]) -> None:
+    """After the README's migration old rows have their owners for ever, and new ones join them."""
+    insert_into_old_table(engine, FIRST.key)
+    migrate(engine, host)
     store = SQLAlchemyMachineStore(sessionmaker(engine), host["Device"])
     for user in (FIRST, SECOND):
         with pytest.raises(MachineCodeTaken) as taken:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DataError
@@ -247,10 +248,13 @@ def test_what_cannot_be_a_key_is_not_looked_up(engine: Engine, kind: Any, identi
     assert len(statements) == reads
 
 
-def test_a_table_of_users_is_well_or_cannot_be_asked(engine: Engine, sessions: sessionmaker[Session]) -> None:
-    """Doctor hears of a table that is missing before the first request does."""
+def test_what_users_lack_is_told(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Doctor hears of a table or a column that is missing before the first request does."""
     store = SQLAlchemyUserStore(sessions, Account, **COLUMNS)
     assert store.problems() == []
     Base.metadata.drop_all(engine)
-    with pytest.raises(StoreFailure, match=r"no such table: account|42P01|1146"):
+    assert store.problems() == ["There is no table account: make it by a migration."]
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE account (id INTEGER)"))
+    with pytest.raises(StoreFailure, match=r"no such column: account|42703|1054"):
         store.problems()
