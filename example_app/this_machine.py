@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,13 +76,15 @@ def _explain(answer: dict[str, Any]) -> None:
     """Print an answer, what it means, and which fields it is about."""
     click.echo(f"\n{answer.get('status')} {answer.get('code')} {answer.get('result')}")
     click.echo(MEANINGS.get(str(answer.get("code")), "This program does not know that code."))
-    for field, messages in answer.get("data", {}).get("errors", {}).items():
+    for field, messages in (answer.get("data") or {}).get("errors", {}).items():
         click.echo(f"- {field}: {'; '.join(messages)}")
 
 
 def _post(url: str, path: str, body: dict[str, Any], token: str = "") -> dict[str, Any]:
     """Send JSON and return what the server answers, whatever its status."""
-    parts = urlsplit(url)
+    parts = urlsplit("")
+    with suppress(ValueError):
+        parts = urlsplit(url)
     if parts.scheme not in CONNECTIONS:
         raise NoAnswer(f"{url} is no address of a server: give one like http://127.0.0.1:5000.")
     headers = {"Content-Type": "application/json"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from functools import partial
-from inspect import iscoroutinefunction
 
 from flask import Blueprint, Response, current_app
 from flask.blueprints import BlueprintSetupState
@@ -12,7 +11,7 @@ from flask.blueprints import BlueprintSetupState
 from . import binding, cli, serving, settings, signals
 from .endpoints import GET, REGISTER, VERIFY
 from .errors import ConfigurationError, StoreFailure
-from .identity import Authenticate, check_installed, jwt_identity
+from .identity import Authenticate, check_installed, jwt_identity, require_plain
 from .records import MACHINE_FIELDS, Machine, User
 from .redaction import redact
 from .schema import AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Fields, machine_of
@@ -52,8 +51,7 @@ def create_blueprint(
     _require_store("machines", machines, MachineStore)
     if not callable(authenticate):
         raise ConfigurationError("authenticate must be a callable that returns an identity or None.")
-    if iscoroutinefunction(authenticate):
-        raise ConfigurationError("authenticate must be a plain function: nobody would await an async one.")
+    require_plain("authenticate", authenticate)
 
     def register_machine_info_by_aegisspeed_id(**_of_prefix: object) -> Response:
         return serving.serve(REGISTER, users, authenticate, partial(_register, machines))

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from inspect import iscoroutinefunction
 from typing import TypeAlias
 
 from flask import Flask, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from .errors import ConfigurationError, Unauthorized, UserNotFound
+from .errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
 from .token_systems import problems_of_jwt, problems_of_keys, problems_of_login
 
-__all__ = ["Authenticate", "bearer", "check_installed", "jwt_identity", "login_identity", "problems"]
+__all__ = [
+    "Authenticate",
+    "bearer",
+    "check_installed",
+    "jwt_identity",
+    "login_identity",
+    "problems",
+    "require_plain",
+]
 
 #: Returns the identity of the current request's caller, or ``None`` for nobody.
 Authenticate: TypeAlias = Callable[[], object | None]
@@ -47,6 +57,10 @@ def jwt_identity() -> object:
         RecursionError,  # a header nested too deeply
     ):
         raise Unauthorized from None
+    except IndexError:  # of a header with empty parts
+        if _can_decode():
+            raise
+        raise Unauthorized from None
     except (AttributeError, jwt.exceptions.InvalidKeyError, RuntimeError, TypeError, ValueError):
         if _can_decode():
             raise
@@ -76,6 +90,7 @@ def login_identity() -> object | None:
 
     Raises:
         Unauthorized: The host could not read the body that it looks for a token in.
+        PayloadTooLarge: That body is over what the host allows.
         ConfigurationError: The app has no ``LoginManager``.
     """
     from flask_login import current_user
@@ -84,8 +99,11 @@ def login_identity() -> object | None:
         raise ConfigurationError(problems[0])
     try:
         identity: object | None = current_user.get_id() if current_user.is_authenticated else None
-    except RecursionError:  # Flask-Security looks for a token in the body, too, however deeply nested
+    # Flask-Security looks for a token in the body, too, however deeply nested or long that is.
+    except RecursionError:
         raise Unauthorized from None
+    except RequestEntityTooLarge:
+        raise PayloadTooLarge from None
     return identity
 
 
@@ -100,13 +118,30 @@ def bearer(verify: Callable[[str], object | None]) -> Authenticate:
         ``Unauthorized`` where the header is missing or malformed.
 
     Raises:
-        Nothing. What ``verify`` raises at a request passes through, but for ``Unauthorized``.
+        ConfigurationError: ``verify`` is async. What it raises at a request passes through, but for
+            ``Unauthorized``.
     """
+    require_plain("verify", verify)
 
     def authenticate() -> object | None:
         return verify(_token())  # in no variable: error reporters read those of every frame
 
     return authenticate
+
+
+def require_plain(argument: str, function: object) -> None:
+    """Require a function that gives its result at once: nobody would await another.
+
+    Args:
+        argument: What the host passes it as.
+        function: The function.
+
+    Raises:
+        ConfigurationError: It is async.
+    """
+    of_object = getattr(function, "__call__", None)  # noqa: B004
+    if iscoroutinefunction(function) or iscoroutinefunction(of_object):
+        raise ConfigurationError(f"{argument} must be a plain function: nobody would await an async one.")
 
 
 def _token() -> str:

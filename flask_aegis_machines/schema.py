@@ -159,7 +159,7 @@ class Form:
             valid = validator.validate(document, normalize=False)
             errors: dict[str, list[str]] = {} if valid else validator.errors
         finally:
-            validator.document = None  # keeps no values while it waits
+            validator.validate({}, update=True, normalize=False)  # keeps no values while it waits
             self._idle.append(validator)
         if AEGISSPEED_ID in errors:
             raise InvalidAegisSpeedId

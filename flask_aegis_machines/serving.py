@@ -161,7 +161,7 @@ def limited(error: HTTPException) -> Response:
     body.discard()
     response = envelope(TOO_MANY_REQUESTS, {})
     for header, value in error.get_response().headers:
-        if not header.lower().startswith("content-"):
+        if header.lower() not in ("content-type", "content-length", "content-encoding"):
             response.headers.add(header, value)
     name = (request.endpoint or "").rpartition(".")[2]
     for endpoint in ENDPOINTS:
@@ -224,7 +224,8 @@ def _report(error: Exception) -> None:
     with suppress(Exception):
         _log.error("%s failed: answered %s", request.endpoint, INTERNAL_ERROR.code, exc_info=error)
     try:
-        got_request_exception.send(app_of_request(), exception=error)
+        app = app_of_request()
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
     except Exception:
         with suppress(Exception):
             _log.exception("A receiver of got_request_exception failed")

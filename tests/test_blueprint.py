@@ -52,6 +52,11 @@ def authorization(app: Flask, identity: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {create_access_token(identity=identity)}"}
 
 
+class Asynchronous:
+    async def __call__(self) -> None:
+        """Identify nobody."""
+
+
 async def asynchronous() -> None:
     """Identify a caller as a host on another framework might."""
 
@@ -170,7 +175,7 @@ class TestAnswers:
     def test_a_limiter_s_own_response_keeps_its_headers(self, app: Flask, register: Register) -> None:
         """A limiter that brings a response of its own loses its body alone."""
         ready = Response("slow down", 429, {"X-RateLimit-Limit": "5"}, mimetype="text/plain")
-        ready.headers["Content-Encoding"] = "gzip"
+        ready.headers.update({"Content-Encoding": "gzip", "Content-Security-Policy": "sandbox"})
         ready.headers.extend([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
         error = TooManyRequests(response=ready)
 
@@ -182,6 +187,7 @@ class TestAnswers:
         assert_answer(answer, "10429")
         assert answer.headers["X-RateLimit-Limit"] == "5"
         assert answer.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+        assert answer.headers["Content-Security-Policy"] == "sandbox"
         assert "Content-Encoding" not in answer.headers
 
 
@@ -328,6 +334,17 @@ class TestInternalErrors:
         assert codes == ["10000", "10004", "10400", "10002", "10401"]
         assert (seen, caplog.records) == ([], [])
 
+    def test_a_reporter_may_be_async(self, broken: Flask, seen: list[BaseException]) -> None:
+        """An async receiver is awaited as Flask awaits it, and keeps no other from hearing."""
+        pytest.importorskip("asgiref")
+
+        async def report(sender: Flask, exception: BaseException) -> None:
+            seen.append(exception)
+
+        got_request_exception.connect(report, broken)
+        assert_answer(broken.test_client().post(REGISTER_PATH, json=example()), "10005")
+        assert [str(error) for error in seen] == ["the store broke"] * 2
+
     def test_a_reporter_that_fails_changes_no_answer(
         self, broken: Flask, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -437,6 +454,7 @@ class TestWrongSetUp:
             ({"machines": None}, "machines must be an instance of a MachineStore"),
             ({"authenticate": "jwt"}, "authenticate must be a callable"),
             ({"authenticate": asynchronous}, "authenticate must be a plain function"),
+            ({"authenticate": Asynchronous()}, "authenticate must be a plain function"),
         ],
     )
     def test_arguments_are_checked(self, arguments: dict[str, Any], message: str) -> None:

@@ -25,6 +25,7 @@ from flask_aegis_machines import (
     jwt_identity,
     login_identity,
 )
+from flask_aegis_machines.errors import PayloadTooLarge
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 SECRET = "a secret of the tests, of more than 32 bytes"
@@ -78,7 +79,10 @@ class TestJwtIdentity:
         """The identity is the one that the host put into the token."""
         assert ask(self.token(app)).json == {"identity": "1"}
 
-    @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "token", "Bearer a b"])
+    @pytest.mark.parametrize(
+        "header",
+        [None, "", "Bearer", "Bearer ", "Basic YTpi", "token", "Bearer a b", ", ,Bearer x", "Bearer a,,b"],
+    )
     def test_no_token_is_unauthorized(self, client: FlaskClient, header: str | None) -> None:
         """A missing or malformed header is nobody."""
         headers = {} if header is None else {"Authorization": header}
@@ -132,6 +136,19 @@ class TestJwtIdentity:
         manager.user_lookup_loader(lambda header, payload: {"1": "user"}.get(payload["sub"]))
         assert ask(self.token(app)).json == {"identity": "1"}
         assert ask(self.token(app, "2")).json == {"refused": "UserNotFound", "text": ""}
+
+    def test_an_index_error_of_the_host_s_passes_through(
+        self, app: Flask, manager: JWTManager, ask: Ask
+    ) -> None:
+        """What a callback of the host raises is not taken for a malformed header."""
+
+        def fail(header: object, payload: object) -> NoReturn:
+            raise IndexError("blocklist")
+
+        app.testing = True
+        manager.token_in_blocklist_loader(fail)
+        with pytest.raises(IndexError, match="blocklist"):
+            ask(self.token(app))
 
     def test_another_claim_may_hold_the_identity(self, app: Flask, ask: Ask) -> None:
         """JWT_IDENTITY_CLAIM is the host's."""
@@ -230,6 +247,13 @@ class TestLoginIdentity:
         app.add_url_rule("/sign-in", view_func=lambda: str(login_user(self.Account(key))))
         who(app, login_identity)
         return app
+
+    def test_a_body_that_is_too_long_for_a_request_loader(self, app: Flask, client: FlaskClient) -> None:
+        """A loader that looks for a token in the body meets the host's limit, which is answered as ours."""
+        app.config.update(MAX_CONTENT_LENGTH=3, TESTING=True)
+        app.login_manager.request_loader(lambda request: request.get_json(silent=True))  # type: ignore[attr-defined]
+        with pytest.raises(PayloadTooLarge):
+            client.get("/who", json={"a": 1})
 
     def test_a_session_names_its_user(self, client: FlaskClient) -> None:
         """Whoever signed in by a page is the caller."""

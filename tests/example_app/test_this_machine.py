@@ -372,7 +372,9 @@ class TestAnswers:
         assert result.exit_code == 1
         assert f"Error: The server at {url} cannot be reached (" in result.output
 
-    @pytest.mark.parametrize("url", ["127.0.0.1:5000", "localhost:5000", "file:///etc/passwd", ""])
+    @pytest.mark.parametrize(
+        "url", ["127.0.0.1:5000", "localhost:5000", "file:///etc/passwd", "http://[", ""]
+    )
     def test_no_address(self, run: Run, url: str) -> None:
         """What is no address of a server is not tried."""
         result = run(url, "--password", "demo")

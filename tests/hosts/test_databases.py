@@ -137,14 +137,17 @@ class TestSessions:
         assert_binds_once(make_host(sessionmaker(engine, binds={key: other})))
         assert (read(tmp_path / "other.db"), read(path)) == ([(CODE, 1)], [])
 
-    def test_a_router_by_statement(self, engine: Engine, path: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "writes", [(Insert, Update, Delete), (Update, Delete)], ids=["all", "documented"]
+    )
+    def test_a_router_by_statement(self, writes: Any, engine: Engine, path: Path, tmp_path: Path) -> None:
         """A session that sends writes to a leader and reads to a replica binds in the leader."""
         replica = create_engine(f"sqlite:///{tmp_path}/replica.db")
         make_tables(replica)
 
         class Routing(Session):
             def get_bind(self, mapper: Any = None, clause: Any = None, **arguments: Any) -> Engine:
-                return engine if isinstance(clause, (Insert, Update, Delete)) else replica
+                return engine if isinstance(clause, writes) else replica
 
         assert_binds_once(make_host(sessionmaker(class_=Routing)))
         assert (read(path), read(tmp_path / "replica.db")) == ([(CODE, 1)], [])
@@ -187,6 +190,14 @@ class TestPools:
             session.rollback()
             assert session.execute(select(Account.id)).scalars().all() == [1]
             assert session.execute(select(Machine.machine_code, Machine.user_id)).all() == [(CODE, 1)]
+
+
+def test_a_connection_that_nobody_has_begun(engine: Engine, path: Path) -> None:
+    """Where a host binds its session to a connection outside of any transaction, a 200 is committed."""
+    with engine.connect() as connection:
+        assert_binds_once(make_host(lambda: Session(bind=connection)))
+        assert not connection.in_transaction()
+    assert read(path) == [(CODE, 1)]
 
 
 def test_a_suite_that_rolls_everything_back(engine: Engine, path: Path) -> None:

@@ -12,6 +12,7 @@ import traceback
 from enum import Enum, auto
 from pathlib import Path
 
+from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 __all__ = ["Failure", "classify", "describe"]
@@ -24,6 +25,8 @@ class Failure(Enum):
     """Do not try again."""
     ONCE = auto()
     """A statement was cancelled, or a key violated that no row explains: try again once."""
+    UNKNOWN = auto()
+    """Something else went wrong, perhaps after the commit: try again once."""
     CONTENTION = auto()
     """Others were in the way and nothing was committed: try again."""
     OUTAGE = auto()
@@ -34,6 +37,9 @@ class Failure(Enum):
 _NAMES_NO_VALUE = re.compile(
     r"no such |database |attempt to write |unable to open |[A-Z ]+ constraint failed"
 )
+
+# Of these classes are the errors of a statement that was refused, by whichever of the parties.
+_PERMANENT = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError", "ValueError"}
 
 # MySQL and MariaDB by error number, PostgreSQL by SQLSTATE (class 08 is added below).
 _BY_CODE: dict[int | str, Failure] = {
@@ -66,10 +72,15 @@ def classify(error: BaseException) -> Failure:
     if code is not None:
         lost = isinstance(code, str) and code.startswith("08")
         return Failure.OUTAGE if lost else _BY_CODE.get(code, Failure.PERMANENT)
-    if not {"OperationalError", "InterfaceError"} & {kind.__name__ for kind in type(driver).__mro__}:
-        return Failure.PERMANENT
+    kinds = {kind.__name__ for kind in type(driver).__mro__}
+    if not {"OperationalError", "InterfaceError"} & kinds:
+        before_it_ran = type(error) is StatementError or _PERMANENT & kinds
+        return Failure.PERMANENT if before_it_ran else Failure.UNKNOWN
     if _is_sqlite(driver):
-        return Failure.CONTENTION if "is locked" in str(driver) else Failure.PERMANENT
+        text = str(driver)
+        if "is locked" in text:
+            return Failure.CONTENTION
+        return Failure.UNKNOWN if "disk I/O error" in text else Failure.PERMANENT
     # A connection that broke, or that could not be made: PostgreSQL's drivers have no code for it.
     return Failure.OUTAGE
 

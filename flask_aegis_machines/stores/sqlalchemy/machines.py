@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, insert, or_, select
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
@@ -29,7 +29,8 @@ class SQLAlchemyMachineStore(MachineStore):
 
     Args:
         session: Zero-argument callable that returns a ``Session``: Flask-SQLAlchemy's ``db.session``, a
-            ``sessionmaker``, ``lambda: db.session`` for Flask-SQLAlchemy-Lite. Only its engine is used.
+            ``sessionmaker``, ``lambda: db.session`` for Flask-SQLAlchemy-Lite. Only its engine is used, or
+            its ``Connection`` where it is bound to one, unless the transaction is the host's.
         model: The host's model, with ``MachineMixin`` and a ``user_id`` column.
         transaction: ``"own"``, or ``"host"`` where the host commits what its session holds: then machines are
             inserted in a savepoint of the session's transaction, never committed and never tried again, and
@@ -54,8 +55,9 @@ class SQLAlchemyMachineStore(MachineStore):
         self._keys = {name: column.key for name, column in columns.items()}
         # No RETURNING: nothing of the new row is needed, and not every server knows it.
         self._insert = insert(code.table).inline()
-        # All work goes where inserts go: a replica may not have yet what a verdict depends on.
-        self._transactions = Transactions(session, model, self._insert, transaction, deadline)
+        # All work goes where writes go: a replica may not have yet what a verdict depends on. An UPDATE tells
+        # where, since SQLAlchemy's own example of a session that routes looks for UPDATE and DELETE alone.
+        self._transactions = Transactions(session, model, update(code.table), transaction, deadline)
         # FOR SHARE, because a plain read may come from an old snapshot (MySQL), or see a commit that a
         # synchronous standby does not have yet (PostgreSQL): this one waits, as the commit itself does.
         codes = code.in_(bindparam("codes", expanding=True))

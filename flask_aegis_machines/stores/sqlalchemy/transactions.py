@@ -91,10 +91,12 @@ class Transactions:
             bind: Engine | Connection = self._flushed(session)
         else:
             bind = self._session().get_bind(self._mapper, clause=self._statement)
-        if isinstance(bind, Connection):  # else of a test suite that rolls everything back
-            return _repeat(work, partial(_joined, bind), deadline=None)
-        begin = partial(_own, bind, alone=statements == "one")
-        return _repeat(work, begin, deadline=time.monotonic() + self._deadline)
+        if isinstance(bind, Connection):
+            # Whoever has begun commits, or, as a test suite does, rolls everything back.
+            begin = _joined if self.of_host or bind.in_transaction() else _begun
+            return _repeat(work, partial(begin, bind), deadline=None)
+        own = partial(_own, bind, alone=statements == "one")
+        return _repeat(work, own, deadline=time.monotonic() + self._deadline)
 
     def _flushed(self, session: Session) -> Connection:
         """Let the host's own rows go first, and fail first; return the connection of its transaction."""
@@ -136,6 +138,12 @@ def _own(engine: Engine, *, alone: bool) -> Iterator[Connection]:
 
 
 @contextmanager
+def _begun(connection: Connection) -> Iterator[Connection]:
+    with connection.begin():
+        yield connection
+
+
+@contextmanager
 def _joined(connection: Connection) -> Iterator[Connection]:
     # SQLite undoes a failed statement by itself, and its driver would commit at the release of a savepoint
     # that comes first in a transaction.
@@ -160,11 +168,11 @@ def _repeat(work: Callable[[Begin], T], begin: Begin, deadline: float | None) ->
         if (
             deadline is None
             or latest is Failure.PERMANENT
-            or failures.count(Failure.ONCE) > 1
+            or (latest in (Failure.ONCE, Failure.UNKNOWN) and failures.count(latest) > 1)
             # Past the deadline too an outage is looked into once: it may have committed.
             or (time.monotonic() >= deadline and (len(failures) > 1 or latest is not Failure.OUTAGE))
         ):
-            unknown = ", outcome unknown" if Failure.OUTAGE in failures else ""
+            unknown = ", outcome unknown" if {Failure.OUTAGE, Failure.UNKNOWN} & {*failures} else ""
             raise StoreFailure(f"gave up at try {len(failures)}{unknown}: {text}")
         time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
         pause = min(2 * pause, _LONGEST_PAUSE)

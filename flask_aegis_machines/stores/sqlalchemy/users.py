@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Literal
+from uuid import UUID
 
 from sqlalchemy import Column, bindparam, select
 from sqlalchemy.exc import DataError, StatementError
@@ -67,25 +69,27 @@ class SQLAlchemyUserStore(UserStore):
         self._transactions = Transactions(session, model, self._find, transaction, deadline)
 
     def get(self, identity: str) -> User | None:
-        wanted = _convert(identity, self._identity)
+        forms = _forms(identity, self._identity)
 
         def work(begin: Begin) -> User | None:
-            try:
-                with begin() as connection:
-                    rows = connection.execute(self._find, {"identity": wanted}).all()
-            except DataError:
-                return None  # the one value of the statement is the identity
-            except StatementError as error:
-                if isinstance(error.orig, (TypeError, ValueError)):
-                    return None
-                raise
-            # MySQL's default collations fold case: text counts only where it is the same.
-            for key, aegisspeed_id, id_number, found in rows:
-                if not isinstance(found, str) or found == wanted:
-                    return User(key, aegisspeed_id, id_number or "")
+            for wanted in forms:
+                try:
+                    with begin() as connection:
+                        rows = connection.execute(self._find, {"identity": wanted}).all()
+                except DataError:
+                    continue  # the one value of the statement is the identity
+                except StatementError as error:
+                    if isinstance(error.orig, (AttributeError, TypeError, ValueError)):
+                        continue
+                    raise
+                # MySQL's default collations fold case: text counts only where it is the same.
+                for key, aegisspeed_id, id_number, found in rows:
+                    if not isinstance(found, str) or found == wanted:
+                        return User(key, aegisspeed_id, id_number or "")
+                return None
             return None
 
-        return None if wanted is None else self._transactions.run(work)
+        return self._transactions.run(work) if forms else None
 
     def get_by_key(self, key: object) -> User | None:
         def work(begin: Begin) -> User | None:
@@ -104,6 +108,16 @@ class SQLAlchemyUserStore(UserStore):
             return missing_tables
 
         return self._transactions.run(work)
+
+
+def _forms(identity: str, column: Column[Any]) -> list[object]:
+    """Return what the identity may be in its column; a later form counts where an earlier one is refused."""
+    value = _convert(identity, column)
+    forms = [] if value is None else [value]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            forms.append(UUID(value))  # for a type of the host's own that takes no text
+    return forms
 
 
 def _convert(identity: str, column: Column[Any]) -> object | None:

@@ -9,10 +9,9 @@ import psycopg2
 import psycopg2.errors
 import pymysql
 import pytest
-from sqlalchemy import (
-    exc,
-)
+from sqlalchemy import exc
 
+from flask_aegis_machines import StoreFailure
 from flask_aegis_machines.stores.sqlalchemy.failures import Failure, classify, describe
 
 
@@ -30,7 +29,7 @@ class Psycopg2State(psycopg2.OperationalError):
 
 
 MYSQL = pymysql.err.OperationalError
-PERMANENT, ONCE, CONTENTION, OUTAGE = Failure
+PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
 
 
 @pytest.mark.parametrize(
@@ -67,13 +66,17 @@ PERMANENT, ONCE, CONTENTION, OUTAGE = Failure
         (wrap(Psycopg2State()), OUTAGE),
         (wrap(sqlite3.OperationalError("database is locked")), CONTENTION),
         (wrap(sqlite3.OperationalError("database table is locked: machine")), CONTENTION),
+        (wrap(sqlite3.OperationalError("disk I/O error")), UNKNOWN),
         (wrap(sqlite3.OperationalError("no such table: machine")), PERMANENT),
         (wrap(sqlite3.IntegrityError("UNIQUE constraint failed"), exc.IntegrityError), PERMANENT),
         (wrap(RuntimeError("of an unknown driver"), lost=True), OUTAGE),
         (exc.TimeoutError("QueuePool limit"), CONTENTION),
         (exc.ArgumentError("ours"), PERMANENT),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), PERMANENT),
-        (KeyboardInterrupt(), PERMANENT),
+        (exc.StatementError("of a type", "INSERT", {}, KeyError("key")), PERMANENT),
+        (StoreFailure("ours"), PERMANENT),
+        (RuntimeError("of an event's listener"), UNKNOWN),
+        (KeyboardInterrupt(), UNKNOWN),
     ],
     ids=str,
 )

@@ -166,7 +166,7 @@ class TestBrokenConnections:
 
         for method in ("invalidate", "execution_options", "close"):
             monkeypatch.setattr(Connection, method, fail)
-        with pytest.raises(StoreFailure, match=r"gave up at try 1: builtins\.RuntimeError"):
+        with pytest.raises(StoreFailure, match=r"gave up at try 2, outcome unknown: builtins\.RuntimeError"):
             SQLAlchemyMachineStore(sessions, Machine).bind(make_machine(), FIRST)
 
 
@@ -303,6 +303,26 @@ def test_a_commit_that_failed_leaves_no_lock_and_no_row(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(select(Machine.id))
     assert stored(engine) == [(OTHER, SECOND.key)]
+
+
+@pytest.mark.parametrize("failures", [1, 9])
+def test_an_error_after_the_row_is_there_is_cleared_up_or_told(engine: Engine, failures: int) -> None:
+    """A listener of the host's that fails behind the INSERT makes no "no" of it, nor a certain failure."""
+    left = [RuntimeError("of a listener")] * failures
+
+    def fail(*args: object) -> None:
+        if left:
+            raise left.pop()
+
+    event.listen(engine, "after_cursor_execute", fail)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), Machine)
+    if failures == 1:
+        store.bind(make_machine(), FIRST)
+    else:
+        with pytest.raises(StoreFailure, match=r"gave up at try 2, outcome unknown: builtins\.RuntimeError"):
+            store.bind(make_machine(), FIRST)
+    left.clear()
+    assert stored(engine) == [(make_machine().machine_code, FIRST.key)]
 
 
 @pytest.mark.parametrize("broken", ["rollback", "close"])

@@ -49,6 +49,19 @@ class TestSQLAlchemyUserStore(UserStoreContract):
         return SQLAlchemyUserStore(sessions, Account, **COLUMNS)
 
 
+class HexGuid(TypeDecorator[uuid.UUID]):
+    """A type as SQLAlchemy's own recipe has it, which takes no text."""
+
+    impl = CHAR(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: object) -> Any:
+        return None if value is None else value.hex
+
+    def process_result_value(self, value: Any, dialect: object) -> uuid.UUID | None:
+        return uuid.UUID(value)
+
+
 class Guid(TypeDecorator[uuid.UUID]):
     """A type of a host's own, which says nothing of its Python type."""
 
@@ -73,6 +86,7 @@ KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
     ("kind", "key", "identity", "strangers"),
     [
         (Guid, KEY, str(KEY), ["7", "no such user", ""]),
+        (HexGuid, KEY, str(KEY), ["7", "no such user", ""]),
         (String(40), "Alice", "Alice", ["alice", "Alice ", "", "\0", "\ud800"]),
         (BigInteger, 2**40, str(2**40), ["1", "x", str(2**64), "1.0", "\u0661"]),
         pytest.param(
@@ -81,7 +95,7 @@ KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
             marks=pytest.mark.filterwarnings("ignore:Dialect sqlite.*Decimal:sqlalchemy.exc.SAWarning"),
         ),
     ],
-    ids=["own type", "name", "big integer", "decimal"],
+    ids=["own type", "own type of no text", "name", "big integer", "decimal"],
 )
 def test_keys_of_any_type(
     engine: Engine, kind: Any, key: object, identity: str, strangers: list[str]
