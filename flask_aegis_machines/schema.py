@@ -13,7 +13,19 @@ from cerberus import TypeDefinition, Validator
 from .errors import InvalidAegisSpeedId, InvalidRequest
 from .records import MACHINE_FIELDS, Machine
 
-__all__ = ["LISTING", "REGISTRATION", "VERIFICATION", "Fields", "Form", "machine_of"]
+__all__ = [
+    "AEGISSPEED_ID",
+    "AFTER",
+    "LIMIT",
+    "LISTING",
+    "MACHINE_CODE",
+    "MAX_PAGE",
+    "REGISTRATION",
+    "VERIFICATION",
+    "Fields",
+    "Form",
+    "machine_of",
+]
 
 AEGISSPEED_ID = "user_AegisSpeed_id"
 MACHINE_CODE = "machine_code"

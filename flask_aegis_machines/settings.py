@@ -7,7 +7,16 @@ from typing import Any
 
 from .errors import ConfigurationError
 
-__all__ = ["DEFAULTS", "check", "enabled", "problems"]
+__all__ = [
+    "DEFAULTS",
+    "GET_OPEN",
+    "REGISTER_OPEN",
+    "REPEAT_BY_OWNER",
+    "VERIFY_OPEN",
+    "check",
+    "enabled",
+    "problems",
+]
 
 REGISTER_OPEN = "AEGIS_MACHINES_REGISTER_OPEN"
 VERIFY_OPEN = "AEGIS_MACHINES_VERIFY_OPEN"
