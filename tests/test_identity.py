@@ -224,6 +224,15 @@ class TestBearer:
         answer = client.get("/who", headers={"Authorization": header}).json
         assert answer == {"refused": "Unauthorized", "text": ""}
 
+    def test_an_async_verify_is_refused(self) -> None:
+        """It would make an identity of its coroutine."""
+
+        async def verify(token: str) -> None:
+            """Verify nothing."""
+
+        with pytest.raises(ConfigurationError, match="verify must be a plain function"):
+            bearer(verify)
+
     def test_no_header_is_unauthorized(self, client: FlaskClient) -> None:
         """A request without credentials is nobody's."""
         assert client.get("/who").json == {"refused": "Unauthorized", "text": ""}
