@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing, suppress
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,16 +82,16 @@ def _explain(answer: dict[str, Any]) -> None:
 
 def _post(url: str, path: str, body: dict[str, Any], token: str = "") -> dict[str, Any]:
     """Send JSON and return what the server answers, whatever its status."""
-    parts = urlsplit("")
-    with suppress(ValueError):
+    try:
         parts = urlsplit(url)
-    if parts.scheme not in CONNECTIONS:
-        raise NoAnswer(f"{url} is no address of a server: give one like http://127.0.0.1:5000.")
+        connect = CONNECTIONS[parts.scheme]
+    except (KeyError, ValueError):
+        raise NoAnswer(f"{url} is no address of a server: give one like http://127.0.0.1:5000.") from None
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        with closing(CONNECTIONS[parts.scheme](parts.netloc, timeout=30)) as connection:
+        with closing(connect(parts.netloc, timeout=30)) as connection:
             connection.request("POST", parts.path.rstrip("/") + path, json.dumps(body), headers)
             answer = json.load(connection.getresponse())
     except (OSError, HTTPException) as error:

@@ -139,7 +139,7 @@ def require_plain(argument: str, function: object) -> None:
     Raises:
         ConfigurationError: It is async.
     """
-    of_object = getattr(function, "__call__", None)  # noqa: B004
+    of_object = getattr(function, "__call__", None)  # noqa: B004  # its kind is asked for, not whether it is there
     if iscoroutinefunction(function) or iscoroutinefunction(of_object):
         raise ConfigurationError(f"{argument} must be a plain function: nobody would await an async one.")
 

@@ -39,7 +39,7 @@ _NAMES_NO_VALUE = re.compile(
 )
 
 # Of these classes are the errors of a statement that was refused, by whichever of the parties.
-_PERMANENT = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError", "ValueError"}
+_REFUSED = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError", "ValueError"}
 
 # MySQL and MariaDB by error number, PostgreSQL by SQLSTATE (class 08 is added below).
 _BY_CODE: dict[int | str, Failure] = {
@@ -74,8 +74,8 @@ def classify(error: BaseException) -> Failure:
         return Failure.OUTAGE if lost else _BY_CODE.get(code, Failure.PERMANENT)
     kinds = {kind.__name__ for kind in type(driver).__mro__}
     if not {"OperationalError", "InterfaceError"} & kinds:
-        before_it_ran = type(error) is StatementError or _PERMANENT & kinds
-        return Failure.PERMANENT if before_it_ran else Failure.UNKNOWN
+        refused = type(error) is StatementError or _REFUSED & kinds
+        return Failure.PERMANENT if refused else Failure.UNKNOWN
     if _is_sqlite(driver):
         text = str(driver)
         if "is locked" in text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Literal
@@ -72,21 +73,10 @@ class SQLAlchemyUserStore(UserStore):
         forms = _forms(identity, self._identity)
 
         def work(begin: Begin) -> User | None:
-            for wanted in forms:
-                try:
-                    with begin() as connection:
-                        rows = connection.execute(self._find, {"identity": wanted}).all()
-                except DataError:
-                    continue  # the one value of the statement is the identity
-                except StatementError as error:
-                    if isinstance(error.orig, (AttributeError, TypeError, ValueError)):
-                        continue
-                    raise
+            for row in self._rows(begin, forms):
                 # MySQL's default collations fold case: text counts only where it is the same.
-                for key, aegisspeed_id, id_number, found in rows:
-                    if not isinstance(found, str) or found == wanted:
-                        return User(key, aegisspeed_id, id_number or "")
-                return None
+                if not isinstance(row[-1], str) or row[-1] in forms:
+                    return _user(row)
             return None
 
         return self._transactions.run(work) if forms else None
@@ -95,7 +85,7 @@ class SQLAlchemyUserStore(UserStore):
         def work(begin: Begin) -> User | None:
             with begin() as connection:
                 row = connection.execute(self._find_by_key, {"key": key}).first()
-            return None if row is None else User(row[0], row[1], row[2] or "")
+            return None if row is None else _user(row)
 
         return self._transactions.run(work)
 
@@ -108,6 +98,24 @@ class SQLAlchemyUserStore(UserStore):
             return missing_tables
 
         return self._transactions.run(work)
+
+    def _rows(self, begin: Begin, forms: Sequence[object]) -> Sequence[Any]:
+        """Read the rows of the first form of the identity that the column takes."""
+        for wanted in forms:
+            try:
+                with begin() as connection:
+                    return connection.execute(self._find, {"identity": wanted}).all()
+            except DataError:
+                continue  # the one value of the statement is the identity
+            except StatementError as error:
+                if not isinstance(error.orig, (AttributeError, TypeError, ValueError)):
+                    raise
+        return []
+
+
+def _user(row: Sequence[Any]) -> User:
+    key, aegisspeed_id, id_number, _ = row
+    return User(key, aegisspeed_id, id_number or "")
 
 
 def _forms(identity: str, column: Column[Any]) -> list[object]:
