@@ -186,19 +186,9 @@ def test_a_validator_is_made_once_and_keeps_nothing(monkeypatch: pytest.MonkeyPa
 
 ODD = [
     *NOT_STRINGS,
-    *("", " ", "a", "a" * 9, "a" * 10, "ASD00000 ", "ASD00000\n", "x" * 32, "ab" * 16, "ab" * 15 + "a\n"),
-    *(
-        "ab" * 16 + "\n",
-        "x" * 255,
-        "x" * 256,
-        "a\0b",
-        "a\x85b",
-        "\ud800",
-        "\u0661" * 9,
-        "\u2028",
-        "a\u2028",
-        "\ufeff",
-    ),
+    *["", " ", "a", "a" * 9, "a" * 10, "ASD00000 ", "ASD00000\n", "\u0661" * 9],
+    *["x" * 32, "ab" * 16, "ab" * 15 + "a\n", "ab" * 16 + "\n", "x" * 255, "x" * 256],
+    *["a\0b", "a\x85b", "\ud800", "\u2028", "a\u2028", "\ufeff"],
     *(case(hashlib.md5(b"").hexdigest()) for case in (str, str.upper, str.title)),
 ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import chart, growth, speed
 from .databases import DATABASES
-from .serving import THREADS
+from .serving import OURS, THREADS
 
 parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
 parser.add_argument("what", nargs="?", choices=["speed", "growth"], default="speed")
@@ -35,7 +35,7 @@ def run_speed(options: argparse.Namespace) -> None:
         print(f"medians of {options.rounds} rounds of {options.requests} requests:\n")
         print(speed.table(results[database]), flush=True)
         if database == "PostgreSQL":
-            for ours in ("library", "library_bearer"):
+            for ours in OURS:
                 print("", *(target.line(results[database], ours) for target in speed.TARGETS), sep="\n")
     if options.chart:
         chart.draw(results, options.chart)

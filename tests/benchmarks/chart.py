@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from .serving import OURS
 from .speed import Round
 
 MEASURES = {
@@ -16,7 +17,7 @@ MEASURES = {
     "p50_ms": ("Latency p50, ms", "{:.1f}"),
     "p99_ms": ("Latency p99, ms", "{:.1f}"),
 }
-OURS, OTHERS, TEXT = "#2f81f7", "#8b949e", "#7d8590"
+BLUE, GREY, TEXT = "#2f81f7", "#8b949e", "#7d8590"
 STYLE = {
     **dict.fromkeys(["text.color", "ytick.color", "axes.titlecolor", "axes.edgecolor"], TEXT),
     "axes.titlesize": 8,
@@ -32,7 +33,7 @@ def draw(results: Mapping[str, Round], path: Path) -> None:
         figure = Figure(figsize=(12, 2.2 * len(results)), layout="constrained")
         rows = figure.subplots(len(results), len(MEASURES), squeeze=False)
         for (database, candidates), axes in zip(results.items(), rows, strict=True):
-            colours = [OURS if name.startswith("library") else OTHERS for name in candidates]
+            colours = [BLUE if name in OURS else GREY for name in candidates]
             for axis, (measure, (title, form)) in zip(axes, MEASURES.items(), strict=True):
                 values = [getattr(result, measure) for result in candidates.values()]
                 axis.bar_label(axis.barh(list(candidates), values, color=colours), fmt=form, padding=3)

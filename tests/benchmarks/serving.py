@@ -25,7 +25,8 @@ ROOT = Path(__file__).parent.parent.parent
 THREADS = 4
 GUNICORN = ["gunicorn", "--worker-class=gthread", "--workers=1", f"--threads={THREADS}"]
 UVICORN = ["uvicorn", "--factory", "--workers=1", "--no-access-log", "--log-level=warning"]
-CANDIDATES = ("library", "library_bearer", "by_hand", "smorest", "fastapi", "floor")
+OURS = ("library", "library_bearer")
+CANDIDATES = (*OURS, "by_hand", "smorest", "fastapi", "floor")
 
 
 @contextmanager
