@@ -1,7 +1,6 @@
 """A Flask blueprint that binds a machine to a user's account: one owner per machine code, for ever."""
 
-from .blueprint import create_blueprint
-from .errors import (
+from ._errors import (
     AegisMachinesError,
     ConfigurationError,
     MachineCodeTaken,
@@ -9,8 +8,9 @@ from .errors import (
     Unauthorized,
     UserNotFound,
 )
+from ._records import Machine, User
+from .blueprint import create_blueprint
 from .identity import bearer, jwt_identity, login_identity
-from .records import Machine, User
 from .stores import MachineStore, UserStore
 
 __all__ = [

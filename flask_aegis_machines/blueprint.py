@@ -8,13 +8,13 @@ from functools import partial
 from flask import Blueprint, Response, current_app
 from flask.blueprints import BlueprintSetupState
 
-from . import binding, cli, serving, settings, signals
-from .endpoints import GET, REGISTER, VERIFY
-from .errors import ConfigurationError, StoreFailure
+from . import _binding, _cli, _config, _pipeline, signals
+from ._endpoints import GET, REGISTER, VERIFY
+from ._errors import ConfigurationError, StoreFailure
+from ._records import MACHINE_FIELDS, Machine, User
+from ._redaction import redact
+from ._validation import AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Fields, machine_of
 from .identity import Authenticate, check_installed, jwt_identity, require_plain
-from .records import MACHINE_FIELDS, Machine, User
-from .redaction import redact
-from .schema import AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Fields, machine_of
 from .stores import MachineStore, UserStore
 
 __all__ = ["create_blueprint"]
@@ -54,24 +54,24 @@ def create_blueprint(
     require_plain("authenticate", authenticate)
 
     def register_machine_info_by_aegisspeed_id(**_of_prefix: object) -> Response:
-        return serving.serve(REGISTER, users, authenticate, partial(_register, machines))
+        return _pipeline.serve(REGISTER, users, authenticate, partial(_register, machines))
 
     def verify_is_machine_code_available_by_aegisspeed_id(**_of_prefix: object) -> Response:
-        return serving.serve(VERIFY, users, authenticate, partial(_verify, machines))
+        return _pipeline.serve(VERIFY, users, authenticate, partial(_verify, machines))
 
     def get_user_machine_info_by_aegisspeed_id(**_of_prefix: object) -> Response:
-        return serving.serve(GET, users, authenticate, partial(_get, machines))
+        return _pipeline.serve(GET, users, authenticate, partial(_get, machines))
 
     blueprint = Blueprint(name, __name__, cli_group=name.replace("_", "-"))
     blueprint.record(partial(_check_host, authenticate))
-    blueprint.register_error_handler(429, serving.limited)
+    blueprint.register_error_handler(429, _pipeline.limited)
     for endpoint, view in (
         (REGISTER, register_machine_info_by_aegisspeed_id),
         (VERIFY, verify_is_machine_code_available_by_aegisspeed_id),
         (GET, get_user_machine_info_by_aegisspeed_id),
     ):
         blueprint.add_url_rule(endpoint.path, endpoint.name, view, methods=["POST"])
-    cli.add_commands(blueprint, users, machines, authenticate)
+    _cli.add_commands(blueprint, users, machines, authenticate)
     return blueprint
 
 
@@ -83,30 +83,30 @@ def _require_store(argument: str, store: object, kind: ABCMeta) -> None:
 
 
 def _check_host(authenticate: Authenticate, state: BlueprintSetupState) -> None:
-    settings.check(state.app.config)
+    _config.check(state.app.config)
     check_installed(authenticate)
 
 
 def _register(machines: MachineStore, user: User, fields: Fields) -> Response:
     machine = machine_of(fields)
-    repeat_by_owner = settings.enabled(current_app.config, settings.REPEAT_BY_OWNER)
+    repeat_by_owner = _config.enabled(current_app.config, _config.REPEAT_BY_OWNER)
     user_id = redact(user.id_number)
     # The answer is ready before the machine is bound: afterwards nothing may turn it into another.
-    answer = serving.envelope(REGISTER.success, {"machine_code": machine.machine_code, "user_id": user_id})
-    app = serving.app_of_request()
-    if binding.register(machines, machine, user, repeat_by_owner=repeat_by_owner):
+    answer = _pipeline.envelope(REGISTER.success, {"machine_code": machine.machine_code, "user_id": user_id})
+    app = _pipeline.app_of_request()
+    if _binding.register(machines, machine, user, repeat_by_owner=repeat_by_owner):
         facts = {"code": REGISTER.success.code, "user_id": user_id, "machine": machine}
         signals.send(signals.machine_registered, app, **facts)
     return answer
 
 
 def _verify(machines: MachineStore, user: User, fields: Fields) -> Response:
-    binding.require_available(machines, fields[MACHINE_CODE])
-    return serving.envelope(VERIFY.success, {})
+    _binding.require_available(machines, fields[MACHINE_CODE])
+    return _pipeline.envelope(VERIFY.success, {})
 
 
 def _get(machines: MachineStore, user: User, fields: Fields) -> Response:
-    found, following = binding.page(
+    found, following = _binding.page(
         machines, user, after=fields.get(AFTER), limit=fields.get(LIMIT, MAX_PAGE)
     )
     data = {
@@ -114,7 +114,7 @@ def _get(machines: MachineStore, user: User, fields: Fields) -> Response:
         "machines": [_described(machine) for machine in found],
         "next": following,
     }
-    return serving.envelope(GET.success, data)
+    return _pipeline.envelope(GET.success, data)
 
 
 def _described(machine: Machine) -> dict[str, str]:

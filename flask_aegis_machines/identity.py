@@ -10,8 +10,8 @@ from typing import TypeAlias
 from flask import Flask, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from .errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
-from .token_systems import problems_of_jwt, problems_of_keys, problems_of_login
+from ._errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
+from ._token_checks import problems_of_jwt, problems_of_keys, problems_of_login
 
 __all__ = [
     "Authenticate",

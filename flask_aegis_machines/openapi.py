@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from .body import MAX_BYTES
-from .endpoints import ENDPOINTS, Endpoint
-from .errors import (
+from ._body import MAX_BYTES
+from ._endpoints import ENDPOINTS, Endpoint
+from ._errors import (
     ANSWERS,
     INVALID_REQUEST,
     REGISTERED,
@@ -18,9 +18,9 @@ from .errors import (
     UNAUTHORIZED,
     Answer,
 )
-from .records import MACHINE_FIELDS
-from .redaction import redact
-from .schema import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Form
+from ._records import MACHINE_FIELDS
+from ._redaction import redact
+from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Form
 
 __all__ = ["document"]
 

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import pytest
 
-from .errors import MachineCodeTaken, Refusal
-from .records import Machine, User
+from ._errors import MachineCodeTaken, Refusal
+from ._records import Machine, User
 from .stores import MachineStore, UserStore
 
 __all__ = ["MachineStoreContract", "UserStoreContract", "make_machine"]

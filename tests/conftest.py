@@ -13,7 +13,7 @@ from flask_jwt_extended import JWTManager, create_access_token
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import User, create_blueprint
-from flask_aegis_machines.endpoints import REGISTER
+from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from tests.servers import (
     GaleraCluster,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flask_aegis_machines import MachineCodeTaken, User, UserNotFound
-from flask_aegis_machines.binding import register, require_caller
-from flask_aegis_machines.errors import AegisSpeedIdMismatch
+from flask_aegis_machines._binding import register, require_caller
+from flask_aegis_machines._errors import AegisSpeedIdMismatch
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from flask_aegis_machines.testing import make_machine
 

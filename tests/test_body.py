@@ -12,7 +12,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
-from flask_aegis_machines.body import MAX_BYTES
+from flask_aegis_machines._body import MAX_BYTES
 from tests.conftest import REGISTER_PATH
 
 Register = Callable[..., TestResponse]

@@ -28,12 +28,12 @@ from flask_aegis_machines import (
     login_identity,
     openapi,
 )
-from flask_aegis_machines.errors import Refusal
+from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
 
 from .conftest import ENVIRONMENT, FIRST, SECOND
-from .test_importing import CODES, HEADER, line_of
+from .test_csv_import import CODES, HEADER, line_of
 
 CHECKOUT = Path(example_app.__file__).parents[1]
 SECRET = "S3cret"

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, User, create_blueprint
-from flask_aegis_machines.endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
-from flask_aegis_machines.errors import AVAILABLE, INVALID_REQUEST, RETRIEVED, TAKEN
+from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._errors import AVAILABLE, INVALID_REQUEST, RETRIEVED, TAKEN
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
 

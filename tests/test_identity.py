@@ -25,7 +25,7 @@ from flask_aegis_machines import (
     jwt_identity,
     login_identity,
 )
-from flask_aegis_machines.errors import PayloadTooLarge
+from flask_aegis_machines._errors import PayloadTooLarge
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 SECRET = "a secret of the tests, of more than 32 bytes"

@@ -18,9 +18,9 @@ from werkzeug.test import TestResponse
 from example_app import create_app
 from example_app.models import db
 from flask_aegis_machines import openapi
-from flask_aegis_machines.endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
-from flask_aegis_machines.errors import ANSWERS, TAKEN, InvalidAegisSpeedId, InvalidRequest
-from flask_aegis_machines.schema import _HASHES_OF_NOTHING
+from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._errors import ANSWERS, TAKEN, InvalidAegisSpeedId, InvalidRequest
+from flask_aegis_machines._validation import _HASHES_OF_NOTHING
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from flask_aegis_machines.testing import make_machine
 

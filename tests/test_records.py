@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, astuple
 import pytest
 
 from flask_aegis_machines import User
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import make_machine
 
 from .conftest import FIRST

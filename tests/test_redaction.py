@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_aegis_machines.redaction import redact
+from flask_aegis_machines._redaction import redact
 
 
 @pytest.mark.parametrize(

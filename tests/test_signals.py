@@ -19,8 +19,8 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, create_blueprint
-from flask_aegis_machines.endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
-from flask_aegis_machines.errors import ANSWERS
+from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._errors import ANSWERS
 from flask_aegis_machines.signals import machine_registered, registration_refused
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore

@@ -8,8 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from flask_aegis_machines.errors import Refusal
-from flask_aegis_machines.records import Machine, User
+from flask_aegis_machines._errors import Refusal
+from flask_aegis_machines._records import Machine, User
 
 __all__ = ["MachineStore", "UserStore"]
 

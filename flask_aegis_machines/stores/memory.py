@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from threading import Lock
 
-from flask_aegis_machines.errors import MachineCodeTaken
-from flask_aegis_machines.records import Machine, User
+from flask_aegis_machines._errors import MachineCodeTaken
+from flask_aegis_machines._records import Machine, User
 
 from . import MachineStore, UserStore
 

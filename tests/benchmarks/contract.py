@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 
-from flask_aegis_machines.errors import (
+from flask_aegis_machines._errors import (
     INVALID_REQUEST,
     MISMATCH,
     REGISTERED,
@@ -18,7 +18,7 @@ from flask_aegis_machines.errors import (
     UNAUTHORIZED,
     Answer,
 )
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import make_machine
 
 from .connection import Connection, request

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from flask_aegis_machines.endpoints import GET
+from flask_aegis_machines._endpoints import GET
 
 from .connection import Connection, request
 from .contract import USERS, document, token

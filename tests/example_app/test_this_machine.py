@@ -19,9 +19,9 @@ from flask import Flask, jsonify, request
 
 from example_app import create_app, this_machine, this_machine_facts
 from example_app.models import Machine, User, db
-from flask_aegis_machines.errors import ANSWERS
-from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.schema import REGISTRATION
+from flask_aegis_machines._errors import ANSWERS
+from flask_aegis_machines._records import MACHINE_FIELDS
+from flask_aegis_machines._validation import REGISTRATION
 
 from .serving import served
 

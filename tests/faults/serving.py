@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from tests.conftest import REGISTER_PATH
 from tests.servers import wait_until
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.ext.hybrid import hybrid_property
 
 from flask_aegis_machines import ConfigurationError
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
     MachineMixin,

@@ -22,7 +22,7 @@ from flask_aegis_machines import (
     UserNotFound,
     UserStore,
 )
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
 from tests.conftest import FIRST, SECOND
 from tests.servers import PostgresServer, Proxy

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from flask_aegis_machines.body import MAX_BYTES
-from flask_aegis_machines.redaction import redact
+from flask_aegis_machines._body import MAX_BYTES
+from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.faults.history import Operation, violations

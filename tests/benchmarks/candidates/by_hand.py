@@ -17,8 +17,8 @@ from flask.typing import ResponseReturnValue
 from flask_jwt_extended import JWTManager, get_jwt_identity, jwt_required
 from sqlalchemy.exc import IntegrityError
 
-from flask_aegis_machines.endpoints import REGISTER
-from flask_aegis_machines.errors import (
+from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._errors import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -27,8 +27,8 @@ from flask_aegis_machines.errors import (
     UNAUTHORIZED,
     Answer,
 )
-from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.redaction import redact
+from flask_aegis_machines._records import MACHINE_FIELDS
+from flask_aegis_machines._redaction import redact
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope
 
 from .models import Machine, User, db

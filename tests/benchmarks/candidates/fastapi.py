@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import declarative_base
 
-from flask_aegis_machines.endpoints import REGISTER
-from flask_aegis_machines.errors import (
+from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._errors import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -28,7 +28,7 @@ from flask_aegis_machines.errors import (
     UNAUTHORIZED,
     Answer,
 )
-from flask_aegis_machines.redaction import redact
+from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope
 

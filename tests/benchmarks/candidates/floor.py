@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import jwt
 from psycopg_pool import ConnectionPool
 
-from flask_aegis_machines.endpoints import REGISTER
-from flask_aegis_machines.errors import (
+from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._errors import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -24,8 +24,8 @@ from flask_aegis_machines.errors import (
     UNAUTHORIZED,
     Answer,
 )
-from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.redaction import redact
+from flask_aegis_machines._records import MACHINE_FIELDS
+from flask_aegis_machines._redaction import redact
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope
 
 if TYPE_CHECKING:  # Python has it from 3.11 on

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import exc
 
 from flask_aegis_machines import StoreFailure
-from flask_aegis_machines.stores.sqlalchemy.failures import Failure, classify, describe
+from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe
 
 
 def wrap(

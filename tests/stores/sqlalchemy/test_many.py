@@ -14,14 +14,14 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
-from flask_aegis_machines.errors import Refusal
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._errors import Refusal
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
 
 from .conftest import on, stored
 from .models import FIRST, NOW, SECOND, Account, Machine
-from .test_machines import Fault, lost_connection
+from .test_machine_store import Fault, lost_connection
 
 CODES = [f"{number:031}x" for number in range(600)]
 NOBODY = User(99, "ASD000099", "")

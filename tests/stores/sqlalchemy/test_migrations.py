@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import sessionmaker
 
 from flask_aegis_machines import MachineCodeTaken
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
 from tests.test_readme import BLOCKS

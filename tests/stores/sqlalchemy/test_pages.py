@@ -12,7 +12,7 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection, Engine
 
 from flask_aegis_machines import User
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 
 from .conftest import on

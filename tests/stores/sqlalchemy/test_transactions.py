@@ -20,15 +20,15 @@ from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFail
 from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
-    transactions,
+    _transactions,
 )
-from flask_aegis_machines.stores.sqlalchemy.failures import Failure
+from flask_aegis_machines.stores.sqlalchemy._failures import Failure
 from flask_aegis_machines.testing import make_machine
 
 from .conftest import on, stored
 from .models import FIRST, SECOND, Account, Machine
 from .test_failures import MYSQL, wrap
-from .test_machines import CODE, Fault
+from .test_machine_store import CODE, Fault
 
 OTHER = "1" * 31 + "x"
 
@@ -389,7 +389,7 @@ def test_the_first_failure_is_told_and_not_that_of_the_clean_up(
     errors = {"execution_options": OSError, "invalidate": LookupError, "close": EOFError}
     for method, error in errors.items():
         monkeypatch.setattr(Connection, method, fail_with(error))
-    monkeypatch.setattr(transactions, "classify", lambda error: Failure.OUTAGE)
+    monkeypatch.setattr(_transactions, "classify", lambda error: Failure.OUTAGE)
     with pytest.raises(StoreFailure, match=r"builtins\.OSError"):
         SQLAlchemyMachineStore(sessions, Machine, deadline=0).bind(make_machine(), FIRST)
 
@@ -459,8 +459,8 @@ def test_pauses_grow_up_to_half_a_second_and_are_random(
         bounds.append((low, high))
         return high / 2
 
-    monkeypatch.setattr(transactions.random, "uniform", uniform)
-    monkeypatch.setattr(transactions.time, "sleep", slept.append)
+    monkeypatch.setattr(_transactions.random, "uniform", uniform)
+    monkeypatch.setattr(_transactions.time, "sleep", slept.append)
     Fault(engine, "INSERT", "before", 7, wrap(MYSQL(1213, "")))
     SQLAlchemyMachineStore(sessions, Machine).bind(make_machine(), FIRST)
     assert bounds == [(0, pause) for pause in (0.02, 0.04, 0.08, 0.16, 0.32, 0.5, 0.5)]

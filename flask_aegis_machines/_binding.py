@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .errors import AegisSpeedIdMismatch, MachineCodeTaken, UserNotFound
-from .records import Machine, User
+from ._errors import AegisSpeedIdMismatch, MachineCodeTaken, UserNotFound
+from ._records import Machine, User
 from .stores import MachineStore
 
 __all__ = ["page", "register", "require_available", "require_caller"]

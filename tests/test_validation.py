@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from flask_aegis_machines.errors import InvalidAegisSpeedId, InvalidRequest
-from flask_aegis_machines.records import MACHINE_FIELDS
-from flask_aegis_machines.schema import LISTING, REGISTRATION, VERIFICATION, Form
+from flask_aegis_machines._errors import InvalidAegisSpeedId, InvalidRequest
+from flask_aegis_machines._records import MACHINE_FIELDS
+from flask_aegis_machines._validation import LISTING, REGISTRATION, VERIFICATION, Form
 
 FACTS = MACHINE_FIELDS[1:]
 NOT_STRINGS = [None, True, 0, 123456789, 1.5, ["a"] * 32, {"a": "b"}]

@@ -12,9 +12,9 @@ from flask import Flask, Response, current_app, got_request_exception, jsonify, 
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import Unauthorized as WerkzeugUnauthorized
 
-from . import binding, body, settings, signals
-from .endpoints import ENDPOINTS, REGISTER, Endpoint
-from .errors import (
+from . import _binding, _body, _config, signals
+from ._endpoints import ENDPOINTS, REGISTER, Endpoint
+from ._errors import (
     INTERNAL_ERROR,
     TOO_MANY_REQUESTS,
     AegisMachinesError,
@@ -24,10 +24,10 @@ from .errors import (
     Unauthorized,
     UserNotFound,
 )
+from ._records import Machine, User
+from ._redaction import redact
+from ._validation import AEGISSPEED_ID, Fields, machine_of
 from .identity import Authenticate
-from .records import Machine, User
-from .redaction import redact
-from .schema import AEGISSPEED_ID, Fields, machine_of
 from .stores import UserStore
 
 __all__ = ["Act", "Case", "app_of_request", "envelope", "limited", "serve"]
@@ -95,7 +95,7 @@ def serve(endpoint: Endpoint, users: UserStore, authenticate: Authenticate, act:
     """
     case = Case(endpoint)
     try:
-        if not settings.enabled(current_app.config, endpoint.switch):
+        if not _config.enabled(current_app.config, endpoint.switch):
             raise EndpointClosed
     except Exception as error:
         return _refuse(case, error)
@@ -104,9 +104,9 @@ def serve(endpoint: Endpoint, users: UserStore, authenticate: Authenticate, act:
     except AegisMachinesError as error:  # what else the host's own code raises is the host's to handle
         return _refuse(case, error)
     try:
-        case.fields = fields = endpoint.form.check(body.json_object())
+        case.fields = fields = endpoint.form.check(_body.json_object())
         case.caller = find_caller()
-        user = binding.require_caller(case.caller, fields[AEGISSPEED_ID])
+        user = _binding.require_caller(case.caller, fields[AEGISSPEED_ID])
         response = act(user, fields)
     except Exception as error:
         return _refuse(case, error)
@@ -158,7 +158,7 @@ def limited(error: HTTPException) -> Response:
     Raises:
         Exception: The host's JSON provider failed.
     """
-    body.discard()
+    _body.discard()
     response = envelope(TOO_MANY_REQUESTS, {})
     for header, value in error.get_response().headers:
         if header.lower() not in ("content-type", "content-length", "content-encoding"):
@@ -184,7 +184,7 @@ def app_of_request() -> Flask:
 
 
 def _refuse(case: Case, error: Exception) -> Response:
-    body.discard()
+    _body.discard()
     if not isinstance(error, Refusal):
         _report(error)
         return envelope(INTERNAL_ERROR, {})

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from .errors import InvalidRequest, PayloadTooLarge, UnsupportedContentType
+from ._errors import InvalidRequest, PayloadTooLarge, UnsupportedContentType
 
 __all__ = ["MAX_BYTES", "discard", "json_object"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from flask_aegis_machines import ConfigurationError, Machine, StoreFailure, User
-from flask_aegis_machines.errors import MachineCodeTaken, Refusal
-from flask_aegis_machines.importing import COLUMNS, Outcome, Row, import_machines, read_rows
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._csv_import import COLUMNS, Outcome, Row, import_machines, read_rows
+from flask_aegis_machines._errors import MachineCodeTaken, Refusal
+from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import schema, settings
-from .errors import AVAILABLE, REGISTERED, RETRIEVED, Answer
+from . import _config, _validation
+from ._errors import AVAILABLE, REGISTERED, RETRIEVED, Answer
 
 __all__ = ["ENDPOINTS", "GET", "REGISTER", "VERIFY", "Endpoint"]
 
@@ -27,7 +27,7 @@ class Endpoint:
     folder: str
     name: str
     summary: str
-    form: schema.Form
+    form: _validation.Form
     switch: str
     success: Answer
     may_be_taken: bool
@@ -49,8 +49,8 @@ REGISTER = Endpoint(
     folder="/machine/register",
     name="register_machine_info_by_aegisspeed_id",
     summary="Bind a machine to the account of the signed-in user, for ever.",
-    form=schema.REGISTRATION,
-    switch=settings.REGISTER_OPEN,
+    form=_validation.REGISTRATION,
+    switch=_config.REGISTER_OPEN,
     success=REGISTERED,
     may_be_taken=True,
 )
@@ -58,8 +58,8 @@ VERIFY = Endpoint(
     folder="/verify",
     name="verify_is_machine_code_available_by_aegisspeed_id",
     summary="Tell whether a machine code is still free.",
-    form=schema.VERIFICATION,
-    switch=settings.VERIFY_OPEN,
+    form=_validation.VERIFICATION,
+    switch=_config.VERIFY_OPEN,
     success=AVAILABLE,
     may_be_taken=True,
 )
@@ -67,8 +67,8 @@ GET = Endpoint(
     folder="/machine/get",
     name="get_user_machine_info_by_aegisspeed_id",
     summary="List the machines of the signed-in user, oldest first, page by page.",
-    form=schema.LISTING,
-    switch=settings.GET_OPEN,
+    form=_validation.LISTING,
+    switch=_config.GET_OPEN,
     success=RETRIEVED,
     may_be_taken=False,
 )

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Column, PrimaryKeyConstraint, Table, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper
 
-from flask_aegis_machines.errors import ConfigurationError
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._errors import ConfigurationError
+from flask_aegis_machines._records import MACHINE_FIELDS
 
 __all__ = ["machine_columns", "mapper_of"]
 

@@ -32,7 +32,7 @@ from flask_aegis_machines.testing import UserStoreContract
 
 from .conftest import on
 from .models import FIRST, Account, Base
-from .test_machines import Fault, lost_connection
+from .test_machine_store import Fault, lost_connection
 
 COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 

@@ -9,7 +9,7 @@ from flask import Flask
 from flask_jwt_extended import JWTManager
 from flask_login import LoginManager
 
-from flask_aegis_machines.token_systems import problems_of_jwt, problems_of_keys, problems_of_login
+from flask_aegis_machines._token_checks import problems_of_jwt, problems_of_keys, problems_of_login
 
 
 def host(**config: Any) -> Flask:

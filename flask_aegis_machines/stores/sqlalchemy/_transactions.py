@@ -13,10 +13,10 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql import ClauseElement
 
-from flask_aegis_machines.errors import ConfigurationError, Refusal, StoreFailure
+from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 
-from .failures import Failure, classify, describe
-from .models import mapper_of
+from ._failures import Failure, classify, describe
+from ._model import mapper_of
 
 __all__ = ["Begin", "SessionFactory", "Transactions"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import ConfigurationError
+from ._errors import ConfigurationError
 
 __all__ = [
     "DEFAULTS",

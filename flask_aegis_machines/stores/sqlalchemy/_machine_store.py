@@ -13,13 +13,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
-from flask_aegis_machines.errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
-from flask_aegis_machines.records import MACHINE_FIELDS, Machine, User
+from flask_aegis_machines._errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
+from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import MachineStore
 
-from .inspection import problems_of
-from .models import machine_columns
-from .transactions import Begin, SessionFactory, Transactions
+from ._live_table import problems_of
+from ._model import machine_columns
+from ._transactions import Begin, SessionFactory, Transactions
 
 __all__ = ["SQLAlchemyMachineStore"]
 

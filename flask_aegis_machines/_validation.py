@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from cerberus import TypeDefinition, Validator
 
-from .errors import InvalidAegisSpeedId, InvalidRequest
-from .records import MACHINE_FIELDS, Machine
+from ._errors import InvalidAegisSpeedId, InvalidRequest
+from ._records import MACHINE_FIELDS, Machine
 
 __all__ = [
     "AEGISSPEED_ID",

@@ -11,13 +11,13 @@ from uuid import UUID
 from sqlalchemy import Column, bindparam, select
 from sqlalchemy.exc import DataError, StatementError
 
-from flask_aegis_machines.errors import ConfigurationError
-from flask_aegis_machines.records import User
+from flask_aegis_machines._errors import ConfigurationError
+from flask_aegis_machines._records import User
 from flask_aegis_machines.stores import UserStore
 
-from .inspection import problems_of_tables
-from .models import mapper_of
-from .transactions import Begin, SessionFactory, Transactions
+from ._live_table import problems_of_tables
+from ._model import mapper_of
+from ._transactions import Begin, SessionFactory, Transactions
 
 __all__ = ["SQLAlchemyUserStore"]
 

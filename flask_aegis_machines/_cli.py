@@ -15,10 +15,10 @@ from typing import Any
 import click
 from flask import Blueprint, current_app
 
-from . import identity, importing, openapi, settings
-from .errors import AegisMachinesError, ConfigurationError
+from . import _config, _csv_import, identity, openapi
+from ._errors import AegisMachinesError, ConfigurationError
+from ._redaction import redact
 from .identity import Authenticate
-from .redaction import redact
 from .stores import MachineStore, UserStore
 
 __all__ = ["add_commands"]
@@ -47,7 +47,7 @@ def add_commands(
     def doctor() -> None:
         """Check what the machine endpoints need of this app; exit with 1 where something is wrong."""
         checks: dict[str, Callable[[], list[str]]] = {
-            "endpoints": lambda: settings.problems(current_app.config),
+            "endpoints": lambda: _config.problems(current_app.config),
             "tokens": lambda: identity.problems(authenticate, current_app),
             "users": _optional(users, UserStore.problems),
             "machines": _optional(machines, MachineStore.problems),
@@ -109,7 +109,7 @@ def add_commands(
             ):
                 # A byte that is no UTF-8 becomes a lone surrogate, which no field may hold.
                 lines = io.TextIOWrapper(source, "utf-8-sig", errors="surrogateescape", newline="")
-                for outcome in importing.import_machines(importing.read_rows(lines), users, bind_many):
+                for outcome in _csv_import.import_machines(_csv_import.read_rows(lines), users, bind_many):
                     for reason in outcome.reasons:
                         click.echo(f"{_OVER_THE_BAR}line {outcome.line}: {reason}")
                     counted[outcome.kind] += 1

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Table, inspect, text
 from sqlalchemy.engine import Connection, Inspector
 
-from flask_aegis_machines.records import MACHINE_FIELDS
+from flask_aegis_machines._records import MACHINE_FIELDS
 
 __all__ = ["problems_of", "problems_of_tables"]
 

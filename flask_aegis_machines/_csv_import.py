@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
-from . import binding
-from .errors import ConfigurationError, InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
-from .records import MACHINE_FIELDS, Machine, User
-from .schema import AEGISSPEED_ID, REGISTRATION, machine_of
+from . import _binding
+from ._errors import ConfigurationError, InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
+from ._records import MACHINE_FIELDS, Machine, User
+from ._validation import AEGISSPEED_ID, REGISTRATION, machine_of
 from .stores import UserStore
 
 __all__ = ["COLUMNS", "BindMany", "Outcome", "Row", "import_machines", "read_rows"]
@@ -162,5 +162,5 @@ def _check(row: Row, users: UserStore, found: dict[str, User | None]) -> tuple[M
     identity = row.fields["identity"]
     if identity not in found:
         found[identity] = users.get(identity)
-    user = binding.require_caller(found[identity], fields[AEGISSPEED_ID])
+    user = _binding.require_caller(found[identity], fields[AEGISSPEED_ID])
     return machine_of(fields), user
