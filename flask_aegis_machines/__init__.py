@@ -8,7 +8,7 @@ from ._errors import (
     Unauthorized,
     UserNotFound,
 )
-from ._records import Machine, User
+from ._records import Machine, Owner, User
 from .blueprint import create_blueprint
 from .identity import bearer, jwt_identity, login_identity
 from .stores import MachineStore, UserStore
@@ -19,6 +19,7 @@ __all__ = [
     "Machine",
     "MachineCodeTaken",
     "MachineStore",
+    "Owner",
     "StoreFailure",
     "Unauthorized",
     "User",

@@ -69,7 +69,7 @@ def require_available(machines: MachineStore, machine_code: str) -> None:
         MachineCodeTaken: It is bound already.
         Exception: The store failed.
     """
-    if not machines.is_available(machine_code):
+    if machines.owner_of(machine_code) is not None:
         raise MachineCodeTaken
 
 

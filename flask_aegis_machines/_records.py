@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-__all__ = ["MACHINE_FIELDS", "Machine", "User"]
+__all__ = ["MACHINE_FIELDS", "Machine", "Owner", "User"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,6 +27,31 @@ class User:
 
 
 @dataclass(frozen=True, repr=False)
+class Owner:
+    """Who owns a machine code.
+
+    Args:
+        key: ``User.key`` of the owner; ``None`` where the user was deleted: the code stays bound.
+    """
+
+    key: object | None
+
+    def is_user(self, user: User) -> bool:
+        """Return whether this owner is a given user. Keys are compared as text: drivers change their types.
+
+        Args:
+            user: The user to compare with.
+
+        Returns:
+            Whether both have the same key.
+        """
+        return self.key is not None and str(self.key) == str(user.key)
+
+    def __repr__(self) -> str:
+        return "<Owner, values withheld>"
+
+
+@dataclass(frozen=True, repr=False)
 class Machine:
     """A machine: its code and the ten facts that the API document lists.
 
@@ -42,7 +67,7 @@ class Machine:
         machine_cpu: Model of the processor.
         machine_motherboard: Model of the motherboard.
         machine_mac_address: MAC address.
-        registered_at: When the machine was bound, in UTC; ``None`` until a store has bound it.
+        registered_at: When the machine was bound, a datetime in UTC; ``None`` before.
 
     The ten facts are 1 to 255 characters each. They are never unique and decide nothing.
     """

@@ -177,7 +177,7 @@ class MachineStoreContract:
     ) -> None:
         """Codes that differ in case or in one character are different codes."""
         store.bind(make_machine(), owners[0])
-        assert store.is_available(twin)
+        assert store.owner_of(twin) is None
         store.bind(make_machine(twin), owners[1])
         codes = [[machine.machine_code for machine in store.list_for(owner)] for owner in owners]
         assert codes == [[make_machine().machine_code], [twin]]
@@ -191,9 +191,9 @@ class MachineStoreContract:
 
     def test_availability_follows_binding(self, store: MachineStore, owners: tuple[User, User]) -> None:
         """A code is available until somebody has it."""
-        assert store.is_available(make_machine().machine_code)
+        assert store.owner_of(make_machine().machine_code) is None
         store.bind(make_machine(), owners[0])
-        assert not store.is_available(make_machine().machine_code)
+        assert store.owner_of(make_machine().machine_code) is not None
 
     def test_a_race_has_one_winner(
         self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]

@@ -115,7 +115,7 @@ class TestAnswers:
         app.config["AEGIS_MACHINES_REGISTER_OPEN"] = is_open
         assert_answer(client.post(REGISTER_PATH, data="no JSON"), "10001")
         assert_answer(register(), "10001")
-        assert machines.is_available("abcd1234efgh5678ijkl9012mnop3456")
+        assert machines.owner_of("abcd1234efgh5678ijkl9012mnop3456") is None
         app.config["AEGIS_MACHINES_REGISTER_OPEN"] = True
         assert register().status_code == 200
 
@@ -449,7 +449,7 @@ class TestWrongSetUp:
         ("arguments", "message"),
         [
             ({"users": MemoryMachineStore()}, r"users must be an instance of a UserStore\. It lacks get\(\)"),
-            ({"machines": MemoryUserStore()}, r"MachineStore\. It lacks bind, is_available, list_for\(\)"),
+            ({"machines": MemoryUserStore()}, r"MachineStore\. It lacks bind, list_for, owner_of\(\)"),
             ({"users": MemoryUserStore}, "users must be an instance of a UserStore"),
             ({"machines": None}, "machines must be an instance of a MachineStore"),
             ({"authenticate": "jwt"}, "authenticate must be a callable"),

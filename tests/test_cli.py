@@ -73,9 +73,9 @@ class Duck:
 
     def __init__(self) -> None:
         self.kept = MemoryMachineStore()
-        self.bind, self.is_available, self.list_for = (
+        self.bind, self.owner_of, self.list_for = (
             self.kept.bind,
-            self.kept.is_available,
+            self.kept.owner_of,
             self.kept.list_for,
         )
 

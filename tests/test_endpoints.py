@@ -58,7 +58,7 @@ class TestVerify:
         answer = call(VERIFY, machine_code=CODE)
         expected = {"status": 200, "code": "10000", "result": "Machine code is available", "data": {}}
         assert (answer.status_code, answer.json) == (200, expected)
-        assert machines.is_available(CODE)
+        assert machines.owner_of(CODE) is None
 
     @pytest.mark.parametrize("owner", [FIRST, SECOND], ids=["its owner", "a stranger"])
     def test_a_bound_code_is_taken(self, call: Call, machines: MemoryMachineStore, owner: User) -> None:
@@ -222,7 +222,7 @@ class TestGates:
             def fail(self, *args: object, **options: object) -> NoReturn:
                 raise LookupError("the store broke")
 
-            is_available = list_for = fail
+            owner_of = list_for = fail
 
         assert ask(app, endpoint, Broken()) == "10005"
         (record,) = caplog.records

@@ -64,7 +64,7 @@ def provoke(
         elif code == "10004":
             machines.bind(make_machine(document["machine_code"]), SECOND)
         elif code == "10005":
-            machines.bind = machines.is_available = machines.list_for = fail
+            machines.bind = machines.owner_of = machines.list_for = fail
         elif code == "10006":
             body["user_AegisSpeed_id"] = SECOND.aegisspeed_id
         elif code == "10400":

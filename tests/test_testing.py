@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from flask_aegis_machines import MachineCodeTaken, MachineStore, User
+from flask_aegis_machines import MachineCodeTaken, MachineStore, Owner, User
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract
 
 
@@ -26,13 +26,14 @@ class LookThenInsert(MachineStore):
         self.rows = []
 
     def bind(self, machine, user):
-        if not self.is_available(machine.machine_code):
+        if self.owner_of(machine.machine_code) is not None:
             raise MachineCodeTaken
         time.sleep(0.01)
         self.rows.append((machine, user))
 
-    def is_available(self, machine_code):
-        return all(machine.machine_code != machine_code for machine, _ in self.rows)
+    def owner_of(self, machine_code):
+        owners = [Owner(user.key) for machine, user in self.rows if machine.machine_code == machine_code]
+        return owners[0] if owners else None
 
     def list_for(self, user, *, after=None, limit=100):
         return [machine for machine, owner in self.rows if owner == user]

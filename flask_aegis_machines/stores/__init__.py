@@ -1,55 +1,59 @@
-"""What a store promises; a team's own store subclasses these and proves itself with ``testing``.
+"""The interfaces of the two stores. Prove a store of your own with ``flask_aegis_machines.testing``.
 
-The abstract methods are what the endpoints need. The others have defaults; they serve the ``flask`` commands.
+The abstract methods serve the endpoints. The other methods have defaults; the docstring of each says what is
+missing without it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from flask import Flask
 
 from flask_aegis_machines._errors import Refusal
-from flask_aegis_machines._records import Machine, User
+from flask_aegis_machines._records import Machine, Owner, User
 
-__all__ = ["MachineStore", "UserStore"]
+__all__ = ["MachineStore", "Notice", "Owner", "UserStore"]
 
 
-class UserStore(ABC):
-    """Finds the user whom a token's identity names."""
+class Notice(str):
+    """A line of ``problems()`` that ``flask aegis-machines doctor`` prints, but that is no failure."""
 
-    @abstractmethod
-    def get(self, identity: str) -> User | None:
-        """Look a user up.
+    __slots__ = ()
 
-        Args:
-            identity: What ``authenticate`` returned, as a string.
 
-        Returns:
-            The user, or ``None`` where there is none, also for an identity that cannot be one.
+class _Store:
+    """What both stores may do for the blueprint that they are mounted with."""
 
-        Raises:
-            Exception: The store failed; answered with 500/10005.
-        """
-
-    def get_by_key(self, key: object) -> User | None:
-        """Look a user up by what stands in a machine's ``user_id``; for the command ``show``.
+    def check_mount(self, app: Flask) -> None:
+        """Check what only a mounted store can know, such as the engine of the app. Default: no check.
 
         Args:
-            key: The user's key.
-
-        Returns:
-            The user, or ``None`` where there is none. Unless overridden, the one whose identity is the key.
+            app: The app that the blueprint is registered on.
 
         Raises:
-            Exception: The store failed.
+            ConfigurationError: The store cannot keep its promise in this app.
         """
-        return self.get(str(key))
+
+    def request_scope(self) -> AbstractContextManager[None]:
+        """Return a context in which one request runs, authentication included. Default: an empty context.
+
+        A store may share one connection between the calls of a request there. Without it every call has a
+        connection of its own.
+
+        Returns:
+            A context manager. It must not hold a connection before a method of the store is called.
+        """
+        return nullcontext()
 
     def problems(self) -> list[str]:
-        """Tell what is wrong with where the users are kept; for the command ``doctor``.
+        """Return what is wrong with the store. Used by ``flask aegis-machines doctor``. Default: nothing.
 
         Returns:
-            A sentence for each problem, which says what to do. Unless overridden, there are none.
+            One sentence for each problem, which says what to do. A ``Notice`` is printed as a notice and does
+            not make the command fail.
 
         Raises:
             Exception: The store failed.
@@ -57,72 +61,132 @@ class UserStore(ABC):
         return []
 
 
-class MachineStore(ABC):
-    """Keeps which machine belongs to whom. Nothing here moves or frees a machine code."""
+class UserStore(_Store, ABC):
+    """Finds the user for the identity in a token."""
+
+    @abstractmethod
+    def get(self, identity: str) -> User | None:
+        """Return the user who has an identity and may bind machines.
+
+        Args:
+            identity: What ``authenticate`` returned, as ``str``.
+
+        Returns:
+            The user, or ``None`` where there is none, also for an identity that nobody can have.
+
+        Raises:
+            Exception: The store failed. The client gets 500/10005.
+        """
+
+    def get_any(self, identity: str) -> User | None:
+        """Return the user who has an identity, whether or not they may bind machines. Default: ``get``.
+
+        Used by ``flask aegis-machines import``.
+
+        Args:
+            identity: As in ``get``.
+
+        Returns:
+            The user, or ``None``.
+
+        Raises:
+            Exception: The store failed.
+        """
+        return self.get(identity)
+
+    def get_by_key(self, key: object) -> User | None:
+        """Return the user whose key is stored in a machine's ``user_id``. Default: ``get(str(key))``.
+
+        Used by ``flask aegis-machines show``.
+
+        Args:
+            key: The key of the user.
+
+        Returns:
+            The user, or ``None``.
+
+        Raises:
+            Exception: The store failed.
+        """
+        return self.get(str(key))
+
+    def get_sample(self) -> User | None:
+        """Return any user who may bind machines. Used by ``doctor --trial``. Default: ``None``, no trial.
+
+        Returns:
+            A user, or ``None`` where there is none.
+
+        Raises:
+            Exception: The store failed.
+        """
+        return None
+
+
+class MachineStore(_Store, ABC):
+    """Keeps the owner of each machine code. No method moves or frees a code."""
 
     @abstractmethod
     def bind(self, machine: Machine, user: User) -> None:
-        """Bind a machine to a user, for ever.
+        """Bind a machine to a user, permanently.
 
-        A unique key on the machine code decides, in the database and nowhere else: a look-up followed by an
-        insert lets two requests through. When this returns, the binding is durable. When it raises, nothing
-        of it is left, or its outcome is unknown and the exception says so.
+        A unique key on the machine code decides, in the database and nowhere else: with a look-up followed by
+        an INSERT, two requests can both succeed. When this method returns, the binding is durable. When it
+        raises, nothing of the binding is left, or the outcome is unknown and the exception says so.
 
         Args:
-            machine: The machine; the store sets ``registered_at``.
+            machine: The machine. Its ``registered_at`` is stored; where it is ``None``, the store sets it.
             user: The owner.
 
-        Returns:
-            Nothing; that is the "yes".
-
         Raises:
-            MachineCodeTaken: A committed binding of exactly this code was read, and it is not this very one.
-            UserNotFound: The user is not there (any more).
-            Exception: The store failed; answered with 500/10005.
+            MachineCodeTaken: A committed binding of exactly this code was read, and it is not this one.
+            UserNotFound: The user does not exist any more.
+            Exception: The store failed. The client gets 500/10005.
         """
 
     @abstractmethod
-    def is_available(self, machine_code: str) -> bool:
-        """Tell whether a machine code is still free. It may be taken a moment later.
+    def owner_of(self, machine_code: str) -> Owner | None:
+        """Return who owns a machine code. Another request may bind a free code at any time.
 
         Args:
             machine_code: The code, 32 characters, compared exactly.
 
         Returns:
-            Whether no committed binding of the code was found.
+            The owner, with ``key=None`` where the user was deleted; ``None`` for a code that is not bound.
 
         Raises:
-            Exception: The store failed; answered with 500/10005.
+            Exception: The store failed. The client gets 500/10005.
         """
 
     @abstractmethod
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
-        """List a user's machines, oldest first.
+        """Return a user's machines, oldest first.
 
         Args:
             user: The owner.
-            after: Code of the user's machine after which the list goes on; ``None`` for its beginning.
-            limit: How many machines at most, from 1.
+            after: Return the machines after this machine code of the user; ``None`` for the first page.
+            limit: The maximum number of machines, 1 or more.
 
         Returns:
-            The machines, ``registered_at`` set, in an order that stays as it is while machines are added.
-            Empty where ``after`` is no code of this user's.
+            The machines, ``registered_at`` set, in an order that does not change while machines are added.
+            Empty where ``after`` is no code of this user.
 
         Raises:
-            Exception: The store failed; answered with 500/10005.
+            Exception: The store failed. The client gets 500/10005.
         """
 
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
-        """Bind several machines, each as ``bind`` does; for the command ``import``.
+        """Bind several machines, each as ``bind`` does. Default: one by one.
+
+        Used by ``flask aegis-machines import``, which is slow without it.
 
         Args:
             bindings: Machines with their owners.
 
         Returns:
-            For each of them ``None``, or why it was refused. Unless overridden, they are bound one by one.
+            For each machine ``None``, or the reason for its refusal.
 
         Raises:
-            Exception: The store failed; some of them may be bound.
+            Exception: The store failed. Some of the machines may be bound.
         """
         refusals: list[Refusal | None] = []
         for machine, user in bindings:
@@ -134,13 +198,15 @@ class MachineStore(ABC):
         return refusals
 
     def find(self, machine_code: str) -> tuple[Machine, object] | None:
-        """Find a machine with its owner's key; for the command ``show``.
+        """Return a machine and the key of its owner.
+
+        Used by ``flask aegis-machines show``, which fails without it.
 
         Args:
             machine_code: The code, compared exactly.
 
         Returns:
-            The machine, ``registered_at`` set, and the key; ``None`` where nobody has it.
+            The machine, ``registered_at`` set, and the key; ``None`` for a code that is not bound.
 
         Raises:
             NotImplementedError: The store does not override this method.
@@ -148,13 +214,19 @@ class MachineStore(ABC):
         """
         raise NotImplementedError
 
-    def problems(self) -> list[str]:
-        """Tell what is wrong with where the machines are kept; for the command ``doctor``.
+    def try_binding(self, user: User, *, with_hook: bool = False) -> list[str]:
+        """Bind a random code for a user in a transaction that is rolled back, and check each step.
+
+        Used by ``flask aegis-machines doctor --trial``. Default: a notice that the store has no trial.
+
+        Args:
+            user: The user to bind for.
+            with_hook: Whether a hook of the host runs as well.
 
         Returns:
-            A sentence for each problem, which says what to do. Unless overridden, there are none.
+            One sentence for each problem, as from ``problems``.
 
         Raises:
             Exception: The store failed.
         """
-        return []
+        return [Notice("This store has no trial.")]

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from threading import Lock
 
 from flask_aegis_machines._errors import MachineCodeTaken
-from flask_aegis_machines._records import Machine, User
+from flask_aegis_machines._records import Machine, Owner, User
 
 from . import MachineStore, UserStore
 
@@ -39,6 +39,9 @@ class MemoryUserStore(UserStore):
     def get(self, identity: str) -> User | None:
         return self._users.get(identity)
 
+    def get_sample(self) -> User | None:
+        return next(iter(self._users.values()), None)
+
 
 class MemoryMachineStore(MachineStore):
     """Machines by their code, safe across threads and gone with the process."""
@@ -51,12 +54,14 @@ class MemoryMachineStore(MachineStore):
         with self._lock:
             if (taken := self._bound.get(machine.machine_code)) is not None:
                 raise MachineCodeTaken(by_same_user=taken[1] == user.key)
-            registered = replace(machine, registered_at=datetime.now(timezone.utc))
+            registered_at = machine.registered_at or datetime.now(timezone.utc)
+            registered = replace(machine, registered_at=registered_at)
             self._bound[machine.machine_code] = (registered, user.key)
 
-    def is_available(self, machine_code: str) -> bool:
+    def owner_of(self, machine_code: str) -> Owner | None:
         with self._lock:
-            return machine_code not in self._bound
+            bound = self._bound.get(machine_code)
+        return None if bound is None else Owner(bound[1])
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         with self._lock:

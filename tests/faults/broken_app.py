@@ -18,7 +18,7 @@ class LookThenInsert(SQLAlchemyMachineStore):
     """What a team writes at first."""
 
     def bind(self, machine: Machine, user: User) -> None:
-        if not self.is_available(machine.machine_code):
+        if self.owner_of(machine.machine_code) is not None:
             raise MachineCodeTaken
         row = {**vars(machine), "user_id": user.key, "attempt": "", "registered_at": "2026-01-01"}
         db.session.execute(db.insert(Model).values(row))

@@ -23,7 +23,7 @@ from werkzeug.test import TestResponse
 from flask_aegis_machines import MachineStore, UserStore, bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.conftest import FIRST, REGISTER_PATH
-from tests.stores.sqlalchemy._model import Account, Base, Machine
+from tests.stores.sqlalchemy.models import Account, Base, Machine
 from tests.test_blueprint import assert_answer, example
 
 CODE = str(example()["machine_code"])

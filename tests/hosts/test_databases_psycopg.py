@@ -17,6 +17,7 @@ from flask_aegis_machines import (
     Machine,
     MachineCodeTaken,
     MachineStore,
+    Owner,
     StoreFailure,
     User,
     UserNotFound,
@@ -114,9 +115,10 @@ class PsycopgMachineStore(MachineStore):
             except psycopg.OperationalError as error:
                 raise StoreFailure("no reply from the database, outcome unknown") from error
 
-    def is_available(self, machine_code: str) -> bool:
-        query = "SELECT 1 FROM machine WHERE machine_code = %s"
-        return not execute(self._conninfo, query, [machine_code])
+    def owner_of(self, machine_code: str) -> Owner | None:
+        query = "SELECT user_id FROM machine WHERE machine_code = %s"
+        rows = execute(self._conninfo, query, [machine_code])
+        return Owner(rows[0][0]) if rows else None
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         rows = execute(self._conninfo, PAGE, {"owner": user.key, "after": after, "limit": limit})
@@ -180,7 +182,7 @@ def test_a_user_who_is_gone(conninfo: str) -> None:
     store = PsycopgMachineStore(conninfo)
     with pytest.raises(UserNotFound):
         store.bind(make_machine(), User(3, "ASD000003", ""))
-    assert store.is_available(make_machine().machine_code)
+    assert store.owner_of(make_machine().machine_code) is None
 
 
 class TestLostReplies:
@@ -218,4 +220,4 @@ class TestLostReplies:
         proxy.lose_commit_reply(lambda sent: b"INSERT" in sent, times=None)
         with pytest.raises(StoreFailure, match="outcome unknown"):
             store.bind(make_machine(), FIRST)
-        assert not PsycopgMachineStore(conninfo).is_available(make_machine().machine_code)
+        assert PsycopgMachineStore(conninfo).owner_of(make_machine().machine_code) is not None

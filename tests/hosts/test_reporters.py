@@ -30,7 +30,7 @@ from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserSto
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.conftest import REGISTER_PATH
 from tests.servers import require_module
-from tests.stores.sqlalchemy._model import Account, Base, Machine
+from tests.stores.sqlalchemy.models import Account, Base, Machine
 from tests.test_blueprint import BrokenStore, authorization
 
 ENDPOINT = "aegis_machines.register_machine_info_by_aegisspeed_id"

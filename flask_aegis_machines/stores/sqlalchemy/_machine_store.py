@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
 from flask_aegis_machines._errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
-from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
+from flask_aegis_machines._records import MACHINE_FIELDS, Machine, Owner, User
 from flask_aegis_machines.stores import MachineStore
 
 from ._live_table import problems_of
@@ -62,7 +62,7 @@ class SQLAlchemyMachineStore(MachineStore):
         # synchronous standby does not have yet (PostgreSQL): this one waits, as the commit itself does.
         codes = code.in_(bindparam("codes", expanding=True))
         self._find_all = select(code, columns["attempt"], owner).where(codes).with_for_update(read=True)
-        self._codes = select(code).where(code == bindparam("code"))
+        self._owners = select(code, owner).where(code == bindparam("code"))
         machines = select(*(columns[name] for name in (*MACHINE_FIELDS, "registered_at")))
         self._machine = select(owner, *machines.selected_columns).where(code == bindparam("code"))
         page = machines.where(owner == bindparam("owner")).order_by(registered_at, code)
@@ -76,9 +76,9 @@ class SQLAlchemyMachineStore(MachineStore):
     def bind(self, machine: Machine, user: User) -> None:
         self._bind(machine, user, self._row(machine, user))
 
-    def is_available(self, machine_code: str) -> bool:
-        codes = self._read(self._codes, {"code": machine_code})
-        return all(code != machine_code for (code,) in codes)
+    def owner_of(self, machine_code: str) -> Owner | None:
+        rows = self._read(self._owners, {"code": machine_code})
+        return next((Owner(key) for code, key in rows if code == machine_code), None)
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         values: dict[str, object] = {"owner": user.key, "limit": limit}

@@ -461,7 +461,7 @@ def test_a_key_that_folds_case_makes_no_twin_a_taken_code(engine: Engine) -> Non
     base.metadata.create_all(engine)
     store = SQLAlchemyMachineStore(sessionmaker(engine), Folded)
     store.bind(make_machine(), FIRST)
-    assert store.is_available(CODE.upper())
+    assert store.owner_of(CODE.upper()) is None
     with pytest.raises(StoreFailure, match="UNIQUE constraint failed"):
         store.bind(make_machine(CODE.upper()), SECOND)
 

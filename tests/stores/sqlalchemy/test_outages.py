@@ -236,7 +236,7 @@ def test_a_server_that_only_reads_is_waited_for(
         postgres.execute("SELECT pg_reload_conf()")
 
     store = SQLAlchemyMachineStore(sessions, models.Machine, deadline=10)
-    store.is_available(CODE)
+    store.owner_of(CODE)
     set_read_only("on")
     try:
         mode = "SHOW default_transaction_read_only"
