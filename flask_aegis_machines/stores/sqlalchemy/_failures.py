@@ -1,8 +1,8 @@
-"""What a failure of a database means for the transaction that met it.
+"""What a database error means for the transaction that met it.
 
-The codes are those that PostgreSQL, MySQL, MariaDB with Galera, and SQLite were seen to give under faults,
-and their neighbours from the manuals. Errors of a driver quote the values of a statement in their texts, so
-what is told of one is its classes and its code.
+The codes are those that PostgreSQL, MySQL, MariaDB with Galera, and SQLite returned under faults, and their
+neighbours from the manuals. The texts of drivers quote the values of a statement. Therefore a description of
+an error has its classes, its code and the names of columns and keys, and never its text.
 """
 
 from __future__ import annotations
@@ -15,114 +15,194 @@ from pathlib import Path
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-__all__ = ["Failure", "classify", "describe"]
+from flask_aegis_machines._errors import StoreFailure
+
+__all__ = ["NO_KEY", "Failure", "NothingStored", "classify", "describe"]
+
+
+class NothingStored(StoreFailure):
+    """The INSERT reported no row, or another row than ours, and no bound code explains it."""
 
 
 class Failure(Enum):
     """What to do after a failure."""
 
     PERMANENT = auto()
-    """Do not try again."""
+    """Do not retry."""
     ONCE = auto()
-    """A statement was cancelled, or a key violated that no row explains: try again once."""
+    """A statement was cancelled, or an INSERT met a key that no row explains: retry once."""
     UNKNOWN = auto()
-    """Something else went wrong, perhaps after the commit: try again once."""
+    """Something else went wrong, perhaps after the COMMIT: retry once."""
     CONTENTION = auto()
-    """Others were in the way and nothing was committed: try again."""
+    """Another transaction was in the way, and nothing was committed: retry."""
     OUTAGE = auto()
-    """This server or connection cannot serve, and may have committed: try again on another connection."""
+    """This server or connection cannot serve, and may have committed: retry on another connection."""
 
 
-# SQLite has no codes worth telling; these of its texts name tables and columns.
-_NAMES_NO_VALUE = re.compile(
-    r"no such |database |attempt to write |unable to open |[A-Z ]+ constraint failed"
-)
+# MySQL and MariaDB have error numbers, PostgreSQL has SQLSTATEs. Class 08 (connection exception) is an
+# outage.
+_MEANINGS: dict[int | str, Failure] = {
+    1062: Failure.ONCE,  # duplicate entry
+    1317: Failure.ONCE,  # query interrupted
+    1969: Failure.ONCE,  # max_statement_time exceeded
+    "23505": Failure.ONCE,  # unique_violation
+    "57014": Failure.ONCE,  # query_canceled
+    1205: Failure.CONTENTION,  # lock wait timeout
+    1213: Failure.CONTENTION,  # deadlock, or a conflict between Galera nodes
+    3101: Failure.CONTENTION,  # conflict in Group Replication
+    "25P02": Failure.CONTENTION,  # in_failed_sql_transaction
+    "40001": Failure.CONTENTION,  # serialization_failure
+    "40P01": Failure.CONTENTION,  # deadlock_detected
+    "55P03": Failure.CONTENTION,  # lock_not_available
+    0: Failure.OUTAGE,  # PyMySQL: connection is closed
+    1040: Failure.OUTAGE,  # too many connections
+    1047: Failure.OUTAGE,  # Galera node outside of the primary component
+    1053: Failure.OUTAGE,  # server shutdown in progress
+    1158: Failure.OUTAGE,  # error reading packets
+    1159: Failure.OUTAGE,  # timeout reading packets
+    1160: Failure.OUTAGE,  # error writing packets
+    1161: Failure.OUTAGE,  # timeout writing packets
+    1180: Failure.OUTAGE,  # error during COMMIT
+    1203: Failure.OUTAGE,  # max_user_connections
+    1290: Failure.OUTAGE,  # server runs with --read-only
+    1792: Failure.OUTAGE,  # read-only transaction
+    1836: Failure.OUTAGE,  # read-only mode
+    1927: Failure.OUTAGE,  # connection was killed
+    2002: Failure.OUTAGE,  # cannot connect through a socket
+    2003: Failure.OUTAGE,  # cannot connect through TCP
+    2006: Failure.OUTAGE,  # server has gone away
+    2013: Failure.OUTAGE,  # connection lost during a query
+    2014: Failure.OUTAGE,  # commands out of sync
+    2055: Failure.OUTAGE,  # connection lost, with a system error
+    4031: Failure.OUTAGE,  # disconnected by the server because of inactivity
+    "25006": Failure.OUTAGE,  # read_only_sql_transaction: a standby or an old primary
+    "25P03": Failure.OUTAGE,  # idle_in_transaction_session_timeout
+    "40003": Failure.OUTAGE,  # statement_completion_unknown
+    "53300": Failure.OUTAGE,  # too_many_connections
+    "57P01": Failure.OUTAGE,  # admin_shutdown
+    "57P02": Failure.OUTAGE,  # crash_shutdown
+    "57P03": Failure.OUTAGE,  # cannot_connect_now
+    "57P05": Failure.OUTAGE,  # idle_session_timeout
+}
 
-# Of these classes are the errors of a statement that was refused, by whichever of the parties.
+# Classes of errors about a statement that was refused, by SQLAlchemy, a driver or a server.
 _REFUSED = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError", "ValueError"}
 
-# MySQL and MariaDB by error number, PostgreSQL by SQLSTATE (class 08 is added below).
-_BY_CODE: dict[int | str, Failure] = {
-    **dict.fromkeys([1062, 1317, 1969, "23505", "57014"], Failure.ONCE),
-    **dict.fromkeys([1205, 1213, 3101, "40001", "40P01", "55P03", "25P02"], Failure.CONTENTION),
-    **dict.fromkeys([0, 1040, 1047, 1053, 1158, 1159, 1160, 1161, 1180, 1203], Failure.OUTAGE),
-    **dict.fromkeys([1290, 1792, 1836, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031], Failure.OUTAGE),
-    **dict.fromkeys(["25006", "25P03", "53300", "57P01", "57P02", "57P03", "57P05"], Failure.OUTAGE),
-}
+# SQLite has no helpful codes. These of its texts name tables and columns, and no value.
+_SQLITE_TEXT_WITHOUT_VALUES = re.compile(
+    r"no such |database |attempt to write |unable to open |ON CONFLICT clause |[A-Z ]+ constraint failed"
+)
+# The texts of MySQL's 1048 and 1364 name the column, and no value.
+_MYSQL_COLUMN = re.compile(r"(?:Column|Field) '([^']+)' (?:cannot be null|doesn't have a default value)")
+
+NO_KEY = (
+    "the live table has no plain unique key on the machine code alone, so a code could get two owners: add "
+    "one by a migration (flask aegis-machines doctor checks it)"
+)
+_DEFERRABLE = "the unique key on the machine code is deferrable: make it NOT DEFERRABLE by a migration"
+_RULES = "the table has rules for INSERT or is a foreign table: bind into a plain table without rules"
 
 
 def classify(error: BaseException) -> Failure:
-    """Tell what a failure means.
+    """Return what a failure means.
 
     Args:
-        error: What SQLAlchemy or a driver raised, or anything else.
+        error: What SQLAlchemy, a driver or the application raised.
 
     Returns:
-        What to do; ``PERMANENT`` for whatever is not known to pass.
-
-    Raises:
-        Nothing.
+        What to do.
     """
+    if isinstance(error, NothingStored):
+        return Failure.ONCE
     if isinstance(error, PoolTimeout):
         return Failure.CONTENTION
     if getattr(error, "connection_invalidated", False):
         return Failure.OUTAGE
-    driver = _driver_error(error)
-    code = _code(driver)
+    driver_error = _driver_error(error)
+    code = _code(driver_error)
     if code is not None:
-        lost = isinstance(code, str) and code.startswith("08")
-        return Failure.OUTAGE if lost else _BY_CODE.get(code, Failure.PERMANENT)
-    kinds = {kind.__name__ for kind in type(driver).__mro__}
-    if not {"OperationalError", "InterfaceError"} & kinds:
-        refused = type(error) is StatementError or _REFUSED & kinds
+        if isinstance(code, str) and code.startswith("08"):
+            return Failure.OUTAGE
+        return _MEANINGS.get(code, Failure.PERMANENT)
+    classes = {each.__name__ for each in type(driver_error).__mro__}
+    if not {"OperationalError", "InterfaceError"} & classes:
+        refused = type(error) is StatementError or _REFUSED & classes
         return Failure.PERMANENT if refused else Failure.UNKNOWN
-    if _is_sqlite(driver):
-        text = str(driver)
+    if _is_sqlite(driver_error):
+        text = str(driver_error)
         if "is locked" in text:
             return Failure.CONTENTION
         return Failure.UNKNOWN if "disk I/O error" in text else Failure.PERMANENT
-    # A connection that broke, or that could not be made: PostgreSQL's drivers have no code for it.
+    # A broken or refused connection: the drivers of PostgreSQL have no code for it.
     return Failure.OUTAGE
 
 
 def describe(error: BaseException) -> str:
-    """Tell of a failure without any value: classes, code, and the line that raised it.
+    """Return a line for the log about a failure: classes, code, names of columns, and what to do.
 
     Args:
-        error: What SQLAlchemy or a driver raised, or anything else.
+        error: What SQLAlchemy, a driver or the application raised.
 
     Returns:
-        One line of text, for a log.
-
-    Raises:
-        Nothing.
+        One line without any value of a statement.
     """
-    driver = _driver_error(error)
-    kinds = dict.fromkeys(f"{type(each).__module__}.{type(each).__qualname__}" for each in (error, driver))
-    text = " from ".join(kinds)
-    code = _code(driver)
-    if code is not None:
+    if isinstance(error, StoreFailure):
+        return str(error)
+    driver_error = _driver_error(error)
+    classes = dict.fromkeys(
+        f"{type(each).__module__}.{type(each).__qualname__}" for each in (error, driver_error)
+    )
+    text = " from ".join(classes)
+    if (code := _code(driver_error)) is not None:
         text += f", code {code}"
-    elif _is_sqlite(driver) and _NAMES_NO_VALUE.match(str(driver)):
-        text += f", {driver}"
+    elif _is_sqlite(driver_error) and _SQLITE_TEXT_WITHOUT_VALUES.match(str(driver_error)):
+        text += f", {driver_error}"
+    if named := _named_column_or_key(driver_error):
+        text += f", {named}"
     frames = traceback.extract_tb(error.__traceback__)
-    return text + (f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "")
+    text += f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    advice = _advice(code, driver_error)
+    return f"{text}: {advice}" if advice else text
+
+
+def _advice(code: int | str | None, driver_error: BaseException) -> str | None:
+    if code == "42P10" or (_is_sqlite(driver_error) and str(driver_error).startswith("ON CONFLICT clause")):
+        return NO_KEY
+    if code == "55000" and "deferrable" in str(driver_error):
+        return _DEFERRABLE
+    if code == "0A000":
+        return _RULES
+    return None
+
+
+def _named_column_or_key(driver_error: BaseException) -> str | None:
+    if _is_mysql(driver_error):
+        text = str(driver_error.args[1]) if len(driver_error.args) > 1 else ""
+        found = _MYSQL_COLUMN.match(text)
+        return f"column {found.group(1)}" if found else None
+    diagnostics = getattr(driver_error, "diag", None)
+    column, key = (getattr(diagnostics, f"{name}_name", None) for name in ("column", "constraint"))
+    return f"column {column}" if column else f"constraint {key}" if key else None
 
 
 def _driver_error(error: BaseException) -> BaseException:
-    """Return what the driver raised: bare where SQLAlchemy wraps nothing, such as setting autocommit."""
+    """Return the error of the driver, which SQLAlchemy wraps in most of its own."""
     original = getattr(error, "orig", None)
     return original if isinstance(original, BaseException) else error
 
 
-def _code(driver: BaseException) -> int | str | None:
+def _code(driver_error: BaseException) -> int | str | None:
     # MySQL's drivers first: PyMySQL knows a SQLSTATE too, but it says less than the number.
-    if type(driver).__module__.partition(".")[0] in {"pymysql", "MySQLdb"}:
-        number = driver.args[0] if driver.args else None
+    if _is_mysql(driver_error):
+        number = driver_error.args[0] if driver_error.args else None
         return number if isinstance(number, int) else None
-    state = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    state = getattr(driver_error, "sqlstate", None) or getattr(driver_error, "pgcode", None)
     return state if isinstance(state, str) else None
 
 
-def _is_sqlite(driver: BaseException) -> bool:
-    return type(driver).__module__ == "sqlite3"
+def _is_mysql(driver_error: BaseException) -> bool:
+    return type(driver_error).__module__.partition(".")[0] in {"pymysql", "MySQLdb"}
+
+
+def _is_sqlite(driver_error: BaseException) -> bool:
+    return type(driver_error).__module__ == "sqlite3"

@@ -3,42 +3,55 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from flask import Flask
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import Select
 
-from flask_aegis_machines._errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
+from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 from flask_aegis_machines._records import MACHINE_FIELDS, Machine, Owner, User
 from flask_aegis_machines.stores import MachineStore
 
-from ._live_table import problems_of
-from ._model import machine_columns
-from ._transactions import Begin, SessionFactory, Transactions
+from ._binding import Binding
+from ._diagnosis import problems_of_machines
+from ._model import machine_columns, mapper_of, unpadded
+from ._transactions import SessionFactory, Transactions, Unit
+from ._trial import try_binding
 
 __all__ = ["SQLAlchemyMachineStore"]
 
+Hook: TypeAlias = Callable[[Connection, Machine, User], object]
+Values: TypeAlias = Callable[[Machine, User], Mapping[str, Any]]
+
 
 class SQLAlchemyMachineStore(MachineStore):
-    """Machines in a table of the host's, whose unique index on ``machine_code`` decides who owns a code.
+    """Machines in a table of the host, whose unique key on ``machine_code`` decides who owns a code.
 
     Args:
-        session: Zero-argument callable that returns a ``Session``: Flask-SQLAlchemy's ``db.session``, a
-            ``sessionmaker``, ``lambda: db.session`` for Flask-SQLAlchemy-Lite. Only its engine is used, or
-            its ``Connection`` where it is bound to one, unless the transaction is the host's.
-        model: The host's model, with ``MachineMixin`` and a ``user_id`` column.
-        transaction: ``"own"``, or ``"host"`` where the host commits what its session holds: then machines are
-            inserted in a savepoint of the session's transaction, never committed and never tried again, and
-            a "yes" is worth as much as the host's commit.
-        deadline: Seconds up to which an insert is repeated after a failure that may pass.
+        session: A callable without arguments that returns a ``Session``: ``db.session`` of
+            Flask-SQLAlchemy, a ``sessionmaker``, ``lambda: db.session`` for Flask-SQLAlchemy-Lite. Only its
+            engine is used, or the ``Connection`` that it is bound to, unless ``transaction`` is ``"host"``.
+        model: The model of the host, with ``MachineMixin`` and a ``user_id`` column.
+        transaction: ``"own"``: each binding has a transaction on the engine of the session. ``"host"``: each
+            binding is a savepoint in the transaction of the session, which you commit. It is never
+            retried, and an answer 200 is worth what your COMMIT is worth.
+        deadline: Seconds after which no retry begins. It does not shorten a wait for the pool.
+        within: ``within(connection, machine, user)`` runs in the transaction of the INSERT, after it and
+            before its COMMIT. It may add rows with ``connection``, and refuse by raising a ``Refusal``: then
+            nothing of the binding is left. It runs again when the transaction is repeated, and not at all
+            where a lost reply turns out to have committed. It cannot run on a connection in autocommit.
+        values: ``values(machine, user)`` returns values for other columns of the model, by attribute. It is
+            called once for each binding, before the transaction of the INSERT begins.
 
     Raises:
-        ConfigurationError: An argument is not what it must be; the message says what to do.
+        ConfigurationError: An argument cannot work. The message says what to do.
     """
 
     def __init__(
@@ -48,154 +61,143 @@ class SQLAlchemyMachineStore(MachineStore):
         *,
         transaction: Literal["own", "host"] = "own",
         deadline: float = 4.0,
+        within: Hook | None = None,
+        values: Values | None = None,
     ) -> None:
-        self._columns = columns = machine_columns(model)
-        code, registered_at = columns["machine_code"], columns["registered_at"]
+        for name, function in (("within", within), ("values", values)):
+            if function is not None and not callable(function):
+                raise ConfigurationError(f"{name} must be a function.")
+        mapper = mapper_of(model)
+        self._columns = columns = machine_columns(mapper, filled_by_host=values is not None)
+        code, self._registered_at = columns["machine_code"], columns["registered_at"]
         self._owner = owner = columns["user_id"]
-        self._keys = {name: column.key for name, column in columns.items()}
-        # No RETURNING: nothing of the new row is needed, and not every server knows it.
-        self._insert = insert(code.table).inline()
-        # All work goes where writes go: a replica may not have yet what a verdict depends on. An UPDATE tells
-        # where, since SQLAlchemy's own example of a session that routes looks for UPDATE and DELETE alone.
-        self._transactions = Transactions(session, model, update(code.table), transaction, deadline)
-        # FOR SHARE, because a plain read may come from an old snapshot (MySQL), or see a commit that a
-        # synchronous standby does not have yet (PostgreSQL): this one waits, as the commit itself does.
-        codes = code.in_(bindparam("codes", expanding=True))
-        self._find_all = select(code, columns["attempt"], owner).where(codes).with_for_update(read=True)
-        self._owners = select(code, owner).where(code == bindparam("code"))
-        machines = select(*(columns[name] for name in (*MACHINE_FIELDS, "registered_at")))
-        self._machine = select(owner, *machines.selected_columns).where(code == bindparam("code"))
-        page = machines.where(owner == bindparam("owner")).order_by(registered_at, code)
+        self._unpadded = unpadded(owner)
+        self._values = values
+        self._attributes = dict(mapper.columns.items())
+        # All statements go where writes go: a replica may lack what a verdict depends on. An UPDATE shows
+        # where, because SQLAlchemy's example of a routing session looks for UPDATE and DELETE only.
+        write = update(code.table)
+        self._transactions = Transactions(session, mapper, write, transaction, deadline)
+        self._binding = Binding(mapper, columns, within)
+        self._find_owner = select(code, owner).where(code == bindparam("code"))
+        machines = select(owner, *(columns[name] for name in (*MACHINE_FIELDS, "registered_at")))
+        self._find_machine = machines.where(code == bindparam("code"))
+        page = machines.where(owner == bindparam("owner")).order_by(self._registered_at, code)
         self._first_page = page.limit(bindparam("limit"))
-        self._mark = select(registered_at).where(code == bindparam("after"), owner == bindparam("owner"))
-        # Put so that every server reads on in an index over owner, moment and code from where it left off;
-        # with the mark as a value, because MariaDB reads from the beginning where it is a subquery.
-        beyond = or_(registered_at > bindparam("start"), code > bindparam("after"))
-        self._next_page = self._first_page.where(registered_at >= bindparam("start"), beyond)
+        self._find_mark = select(self._registered_at, owner, code).where(
+            code == bindparam("after"), owner == bindparam("owner")
+        )
+        # Written so that every server reads on in an index over owner, registered_at and code; with the mark
+        # as a value, because MariaDB reads from the beginning where it is a subquery.
+        beyond = or_(self._registered_at > bindparam("start"), code > bindparam("after"))
+        self._next_page = self._first_page.where(self._registered_at >= bindparam("start"), beyond)
+
+    @property
+    def joins_host_transaction(self) -> bool:
+        """Whether bindings are part of the transaction of the host's session (``transaction="host"``)."""
+        return self._transactions.joins_host
+
+    def check_mount(self, app: Flask) -> None:
+        with app.app_context():
+            self._transactions.check_engine()
+
+    def request_scope(self) -> AbstractContextManager[None]:
+        # A bind() of a subclass, or values=, may need a connection of the pool while the look-up holds one.
+        is_extended = type(self).bind is not SQLAlchemyMachineStore.bind or self._values is not None
+        return self._transactions.request_scope(share=not is_extended)
 
     def bind(self, machine: Machine, user: User) -> None:
-        self._bind(machine, user, self._row(machine, user))
+        row = self._row(machine, user)
+        self._transactions.run(partial(self._binding.bind, machine, user, row))
 
     def owner_of(self, machine_code: str) -> Owner | None:
-        rows = self._read(self._owners, {"code": machine_code})
-        return next((Owner(key) for code, key in rows if code == machine_code), None)
+        rows = self._read(self._find_owner, {"code": machine_code})
+        owners = [self._unpadded(owner) for code, owner in rows if code == machine_code]
+        if len(owners) > 1:
+            raise StoreFailure("the live table has several rows with one machine code: it has no unique key")
+        return Owner(owners[0]) if owners else None
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         values: dict[str, object] = {"owner": user.key, "limit": limit}
         if after is None:
-            return [_machine(row) for row in self._read(self._first_page, values)]
-        marks = self._read(self._mark, {"owner": user.key, "after": after})
-        values.update(after=after, start=marks[0][0] if marks else None)
-        return [_machine(row) for row in self._read(self._next_page, values)] if marks else []
+            return self._page(user, self._first_page, values)
+        marks = [
+            mark
+            for mark, owner, code in self._read(self._find_mark, {"owner": user.key, "after": after})
+            if code == after and self._is_owner(owner, user)
+        ]
+        return (
+            self._page(user, self._next_page, {**values, "after": after, "start": marks[0]}) if marks else []
+        )
 
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
-        if self._transactions.of_host:
-            raise ConfigurationError('Nobody would commit: importing needs a store with transaction="own".')
-        codes = [machine.machine_code for machine, _ in bindings]
-        owners = {code: owner for code, _, owner in self._read(self._find_all, {"codes": codes})}
+        if self.joins_host_transaction:
+            raise ConfigurationError(
+                'Nobody would commit: flask aegis-machines import needs a store with transaction="own".'
+            )
         rows = [self._row(machine, user) for machine, user in bindings]
-        # One transaction for all that are new, each code once; what it leaves undone has its turn alone.
-        fresh = {code: number for number, code in reversed(list(enumerate(codes))) if code not in owners}
-        # In the order of the codes, so that two imports of the same machines wait for each other at most.
-        done = self._insert_all([rows[number] for _, number in sorted(fresh.items())])
-        refusals: list[Refusal | None] = []
-        for number, (machine, user) in enumerate(bindings):
-            try:
-                if machine.machine_code in owners:
-                    raise _taken(owners[machine.machine_code], user)
-                if not (done and fresh[machine.machine_code] == number):
-                    self._bind(machine, user, rows[number])
-                refusals.append(None)
-            except Refusal as refusal:
-                refusals.append(refusal)
-        return refusals
+        return self._binding.bind_many(self._transactions, bindings, rows)
 
     def find(self, machine_code: str) -> tuple[Machine, object] | None:
-        for owner, *row in self._read(self._machine, {"code": machine_code}):
+        for owner, *row in self._read(self._find_machine, {"code": machine_code}):
             if row[0] == machine_code:
-                return _machine(row), owner
+                return _machine(row), self._unpadded(owner)
         return None
 
     def problems(self) -> list[str]:
-        def work(begin: Begin) -> list[str]:
-            with begin() as connection:
-                return problems_of(connection, self._columns)
+        def ask(unit: Unit) -> list[str]:
+            return problems_of_machines(unit.connection, self._columns)
 
-        return self._transactions.run(work)
+        return self._transactions.run(ask)
 
-    def _bind(self, machine: Machine, user: User, row: dict[str, object]) -> None:
-        def work(begin: Begin) -> None:
-            try:
-                with begin() as connection:
-                    connection.execute(self._insert, row)
-                return
-            except IntegrityError as error:
-                conflict = error
-            # Out of the handler, so that no refusal leads to the driver's error and the values it quotes.
-            if not self._is_ours(begin, machine, user, row[self._keys["attempt"]]):
-                raise conflict
+    def try_binding(self, user: User, *, with_hook: bool = False) -> list[str]:
+        trial = self._binding if with_hook else self._binding.without_hook()
+        return try_binding(self._transactions, trial, self._row, user)
 
-        self._transactions.run(work)
-
-    def _insert_all(self, rows: list[dict[str, object]]) -> bool:
-        def work(begin: Begin) -> bool:
-            try:
-                with begin() as connection:
-                    connection.execute(self._insert, rows)
-            except IntegrityError:
-                return False
-            return True
-
-        return bool(rows) and self._transactions.run(work, statements="many")
+    def _page(self, user: User, statement: Select[Any], values: dict[str, object]) -> list[Machine]:
+        """Read a page, and go on where a collation returns the machines of similar keys as well."""
+        limit: Any = values["limit"]
+        machines: list[Machine] = []
+        while True:
+            rows = self._read(statement, values)
+            machines += [_machine(row) for owner, *row in rows if self._is_owner(owner, user)]
+            if len(rows) < limit or len(machines) >= limit:
+                return machines[:limit]
+            last = rows[-1]
+            statement, values = self._next_page, {**values, "after": last[1], "start": last[-1]}
 
     def _read(self, statement: Select[Any], values: dict[str, object]) -> list[Any]:
-        def work(begin: Begin) -> list[Any]:
-            with begin() as connection:
-                return list(connection.execute(statement, values).all())
+        def read(unit: Unit) -> list[Any]:
+            return list(unit.connection.execute(statement, values).all())
 
-        return self._transactions.run(work)
+        return self._transactions.run(read)
 
     def _row(self, machine: Machine, user: User) -> dict[str, object]:
+        """Return the values of a new row by column key."""
         values = {name: getattr(machine, name) for name in MACHINE_FIELDS}
-        moment = datetime.now(timezone.utc)
-        values.update(user_id=user.key, attempt=uuid.uuid4().hex, registered_at=moment)
-        return {self._keys[name]: value for name, value in values.items()}
+        registered_at = machine.registered_at or datetime.now(timezone.utc)
+        values.update(user_id=user.key, attempt=uuid.uuid4().hex, registered_at=registered_at)
+        return {
+            **self._host_values(machine, user),
+            **{self._columns[name].key: value for name, value in values.items()},
+        }
 
-    def _is_ours(self, begin: Begin, machine: Machine, user: User, attempt: object) -> bool:
-        """Read, in a new transaction, what stood in the way of an insert.
+    def _host_values(self, machine: Machine, user: User) -> dict[str, object]:
+        if self._values is None:
+            return {}
+        self._transactions.end_sharing()
+        given = self._values(machine, user)
+        if unknown := sorted(set(given) - set(self._attributes)):
+            raise ConfigurationError(f"values= returned {', '.join(unknown)}: the model has no such column.")
+        return {self._attributes[name].key: value for name, value in given.items()}
 
-        Returns:
-            Whether it is the row of this very attempt, whose reply was lost. ``False`` where no row is there:
-            then another key of the host's table was violated.
-
-        Raises:
-            MachineCodeTaken: It is the row of another attempt.
-            UserNotFound: No row is there, and the user is not there either.
-        """
-        with begin() as connection:
-            rows = connection.execute(self._find_all, {"codes": [machine.machine_code]}).all()
-            row = next((row for row in rows if row[0] == machine.machine_code), None)
-            user_is_gone = row is None and self._is_gone(connection, user)
-        if user_is_gone:
-            raise UserNotFound
-        if row is None:
-            return False
-        _, its_attempt, its_owner = row
-        if its_attempt != attempt:
-            raise _taken(its_owner, user)
-        return True
-
-    def _is_gone(self, connection: Connection, user: User) -> bool:
-        keys = [foreign_key.column for foreign_key in self._owner.foreign_keys]
-        return any(connection.execute(select(key).where(key == user.key)).first() is None for key in keys)
-
-
-def _taken(owner: object, user: User) -> MachineCodeTaken:
-    return MachineCodeTaken(by_same_user=str(owner) == str(user.key))
+    def _is_owner(self, key: object, user: User) -> bool:
+        return Owner(self._unpadded(key)).is_user(user)
 
 
 def _machine(row: Sequence[Any]) -> Machine:
-    """Make a machine of its columns, its moment last; SQLite and MySQL keep that without its zone, UTC."""
-    *facts, moment = row
-    aware = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
-    return replace(Machine(*facts), registered_at=aware)
+    """Return the machine of a row. SQLite and MySQL keep its timestamp without a time zone, in UTC."""
+    *facts, registered_at = row
+    if registered_at.tzinfo is None:
+        registered_at = registered_at.replace(tzinfo=timezone.utc)
+    return replace(Machine(*facts), registered_at=registered_at.astimezone(timezone.utc))

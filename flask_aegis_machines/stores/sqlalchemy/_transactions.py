@@ -1,42 +1,126 @@
-"""Where statements run: in a short transaction of our own, or joined to one of the host's."""
+"""Where statements run: in a transaction on the host's engine, or joined to a transaction of the host."""
 
 from __future__ import annotations
 
-import random
-import time
+import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.engine.base import Transaction
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.sql import ClauseElement
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 
+from ._engines import admit, require_separate_connections
 from ._failures import Failure, classify, describe
-from ._model import mapper_of
+from ._retry import Retries
 
-__all__ = ["Begin", "SessionFactory", "Transactions"]
+__all__ = ["SessionFactory", "Transactions", "Unit"]
 
 T = TypeVar("T")
 SessionFactory: TypeAlias = Callable[[], Session]
-Begin: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+class Unit:
+    """A connection for one try, with at most one transaction on it at a time.
+
+    Args:
+        bind: The engine, from which the connection is taken when it is needed, or a connection of the host.
+        begin: Begins a transaction on the connection.
+    """
+
+    def __init__(self, bind: Engine | Connection, begin: Callable[[Connection], Transaction]) -> None:
+        self.bind = bind
+        self._begin = begin
+        self._connection = bind if isinstance(bind, Connection) else None
+        self._transaction: Transaction | None = None
+        #: Whether something may be stored already, should the reply be lost now.
+        self.may_have_committed = False
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the database. Needs no connection."""
+        return self.bind.dialect
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, in a transaction, which begins here unless it has begun."""
+        if self._connection is None:
+            self._connection = cast(Engine, self.bind).connect()
+        if self._transaction is None:
+            self._transaction = self._begin(self._connection)
+        return self._connection
+
+    def commit(self) -> None:
+        """Commit the transaction; release the savepoint where the transaction is the host's."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            self.may_have_committed = True
+            try:
+                transaction.commit()
+            except BaseException:
+                # Without this, SQLite keeps the transaction open in the pool, and its next user commits it.
+                with suppress(Exception):
+                    transaction.rollback()
+                raise
+
+    def rollback(self) -> None:
+        """Roll the transaction back; to the savepoint where the transaction is the host's."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.rollback()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Give the connection back, or throw it away where nobody knows its state. Raise nothing.
+
+        Args:
+            error: What ended the try, unless it ended well.
+        """
+        connection = self._connection if isinstance(self.bind, Engine) else None
+        self._connection = None
+        try:
+            if error is not None and (not isinstance(error, Exception) or classify(error) is Failure.OUTAGE):
+                _invalidate(connection)
+            if error is not None or connection is None:
+                self.rollback()
+            if connection is not None:
+                connection.close()  # rolls back what is left, in one round trip with the reset of the pool
+        except Exception:
+            _invalidate(connection)
+
+
+class _RequestScope:
+    """Keeps the connection and the transaction of a look-up for the next call of the same request."""
+
+    def __init__(self) -> None:
+        self.unit: Unit | None = None
+
+    def take(self, bind: Engine | Connection) -> Unit | None:
+        """Return the unit that is kept on this bind; close another, so that nobody waits while holding it."""
+        unit, self.unit = self.unit, None
+        if unit is not None and unit.bind is not bind:
+            unit.close()
+            return None
+        return unit
+
+
+_request_scope: ContextVar[_RequestScope | None] = ContextVar("flask_aegis_machines_request", default=None)
 
 
 class Transactions:
     """The transactions of one store.
 
     Args:
-        session: Returns a session of the host's, which says what engine the model is on.
-        model: The host's model.
-        statement: What the work is about, for a session that sends writes and reads to different engines.
-        transaction: ``"own"``: every piece of work has its own connection and its own transaction.
-            ``"host"``: work joins the transaction of the host's session, and the host commits it.
-        deadline: Seconds up to which work is repeated after a failure that may pass.
+        session: Returns a session of the host, which knows the engine of the model.
+        mapper: The mapper of the host's model.
+        statement: A statement of the store, for a session that sends writes and reads to different engines.
+        transaction: ``"own"``: each operation has a transaction. ``"host"``: each joins the transaction of
+            the host's session, which the host commits.
+        retry_timeout: Seconds after which no retry begins.
 
     Raises:
         ConfigurationError: ``session`` is no callable, or ``transaction`` neither of the two.
@@ -45,134 +129,158 @@ class Transactions:
     def __init__(
         self,
         session: SessionFactory,
-        model: type,
+        mapper: Mapper[Any],
         statement: ClauseElement,
         transaction: Literal["own", "host"],
-        deadline: float,
+        retry_timeout: float,
     ) -> None:
         if not callable(session):
             raise ConfigurationError(
                 "session must be a callable that returns a Session: db.session of Flask-SQLAlchemy, "
-                "a sessionmaker, or a lambda that returns the host's session."
+                "a sessionmaker, or a lambda that returns the session of your app."
             )
         if transaction not in ("own", "host"):
             raise ConfigurationError('transaction must be "own" or "host".')
         self._session = session
-        self._mapper: Mapper[Any] = mapper_of(model)
+        self._mapper = mapper
         self._statement = statement
-        self.of_host = transaction == "host"
-        self._deadline = deadline
+        self._retry_timeout = retry_timeout
+        self._made_in = self._prepared_in = os.getpid()
+        self.joins_host = transaction == "host"
 
-    def run(self, work: Callable[[Begin], T], *, statements: Literal["one", "many"] = "one") -> T:
-        """Run a piece of work, again after failures that may pass.
-
-        Work that joins a transaction of the host's runs once: what failed there cannot be repeated.
+    def run(self, callback: Callable[[Unit], T], *, keep_for_request: bool = False) -> T:
+        """Run a callback in a transaction, and retry it after transient failures until the retry timeout.
 
         Args:
-            work: Gets a callable that begins a transaction, as often as it likes, one after the other.
-            statements: Whether each transaction is of one statement, or of many that are committed together.
+            callback: Executes statements and commits; what it leaves uncommitted is rolled back.
+            keep_for_request: Leave the connection and its transaction to the next call in a request scope.
 
         Returns:
-            What ``work`` returns.
+            What the callback returns.
 
         Raises:
-            Refusal: ``work`` raised it.
-            ConfigurationError: The transaction is the host's, but each call makes a session of its own.
-            StoreFailure: ``work`` failed for good; the text says how, without values.
+            Refusal: The callback raised it.
+            ConfigurationError: The callback or the set-up of the session raised it.
+            StoreFailure: No try succeeded. The text says how, without values.
         """
-        if self.of_host:
-            session = self._session()
-            if self._session() is not session:
-                raise ConfigurationError(
-                    'transaction="host" needs the session that you commit: pass db.session or another '
-                    "scoped_session, or a lambda that returns the session of the request; a sessionmaker "
-                    "makes a new one each time."
-                )
-            bind: Engine | Connection = self._flushed(session)
-        else:
-            bind = self._session().get_bind(self._mapper, clause=self._statement)
-        if isinstance(bind, Connection):
-            # Whoever has begun commits, or, as a test suite does, rolls everything back.
-            begin = _joined if self.of_host or bind.in_transaction() else _begun
-            return _repeat(work, partial(begin, bind), deadline=None)
-        own = partial(_own, bind, alone=statements == "one")
-        return _repeat(work, own, deadline=time.monotonic() + self._deadline)
+        bind, begin = self._resolve()
+        is_repeatable = isinstance(bind, Engine)
+        retries = Retries(self._retry_timeout if is_repeatable else None)
+        scope = _request_scope.get() if is_repeatable else None
+        may_have_committed = False
+        while True:
+            unit = (scope.take(bind) if scope else None) or Unit(bind, begin)
+            try:
+                result = callback(unit)
+            except (Refusal, ConfigurationError):
+                unit.close()
+                raise
+            except Exception as error:
+                unit.close(error)
+                failure, text = classify(error), describe(error)
+            except BaseException as error:
+                unit.close(error)
+                raise
+            else:
+                if scope is not None and keep_for_request:
+                    scope.unit = unit
+                else:
+                    unit.close()
+                return result
+            # Out of the handler, so that no traceback leads to the driver's error and the values that it
+            # quotes.
+            may_have_committed |= unit.may_have_committed and failure in (Failure.OUTAGE, Failure.UNKNOWN)
+            if not retries.allows(failure):
+                outcome = ", outcome unknown" if may_have_committed else ""
+                raise StoreFailure(f"gave up at try {retries.tries}{outcome}: {text}")
+            retries.wait()
 
-    def _flushed(self, session: Session) -> Connection:
-        """Let the host's own rows go first, and fail first; return the connection of its transaction."""
+    @contextmanager
+    def request_scope(self, *, share: bool) -> Iterator[None]:
+        """Prepare the engine for this process, and let the calls of one request share a connection.
+
+        Args:
+            share: Whether a look-up may keep its connection for the next call.
+        """
+        if (pid := os.getpid()) != self._prepared_in:
+            with suppress(Exception):  # the call that needs the engine reports what is wrong with it
+                self._resolve()
+                self._prepared_in = pid
+        if not share or self.joins_host:
+            yield
+            return
+        scope = _RequestScope()
+        token = _request_scope.set(scope)
+        try:
+            yield
+        finally:
+            _request_scope.reset(token)
+            if scope.unit is not None:
+                scope.unit.close()
+
+    def end_sharing(self) -> None:
+        """Give the connection of a request scope back: code of the host may need one."""
+        scope = _request_scope.get()
+        if scope is not None and scope.unit is not None:
+            scope.unit.close()
+            scope.unit = None
+
+    def check_engine(self) -> None:
+        """Check the engine of the session, where the session can be asked for it already.
+
+        Raises:
+            ConfigurationError: The engine shares one connection with the host.
+        """
+        try:
+            bind = self._session().get_bind(self._mapper, clause=self._statement)
+        except Exception:  # the extension of the host is initialized later, or needs a request
+            return
+        if isinstance(bind, Engine):
+            require_separate_connections(bind)
+
+    def _resolve(self) -> tuple[Engine | Connection, Callable[[Connection], Transaction]]:
+        session = self._session()
+        if self.joins_host:
+            return self._connection_of_host(session), _begin_savepoint
+        bind = session.get_bind(self._mapper, clause=self._statement)
+        if isinstance(bind, Engine):
+            admit(bind, self._made_in)
+            return bind, _begin
+        # Who has begun a transaction commits it or, as test suites do, rolls everything back.
+        return bind, _begin_savepoint if bind.in_transaction() else _begin
+
+    def _connection_of_host(self, session: Session) -> Connection:
+        """Return the connection of the host's transaction, with the pending rows of the host flushed."""
+        if self._session() is not session:
+            raise ConfigurationError(
+                'transaction="host" needs the session that you commit: pass db.session or another '
+                "scoped_session, or a lambda that returns the session of the request; a sessionmaker "
+                "makes a new one each time."
+            )
         try:
             session.flush()
             return session.connection({"mapper": self._mapper, "clause": self._statement})
         except Exception as error:
             text = describe(error)
-        # Out of the handler, as below: the driver's error quotes the values of the host's rows.
-        raise StoreFailure(f"the host's own rows failed: {text}")
+        # Out of the handler: the driver's error quotes the values of the host's rows.
+        raise StoreFailure(f"the pending rows of the session failed: {text}")
 
 
-@contextmanager
-def _own(engine: Engine, *, alone: bool) -> Iterator[Connection]:
-    connection = engine.connect()
-    transaction = None
-    try:
-        # A statement alone is its own transaction on the server, so nothing can come between it and its
-        # COMMIT, and Galera retries it by itself. The COMMIT after it is for engines that begin all the same.
-        if alone and not connection.in_transaction():  # else of a test suite, whose begin() makes a savepoint
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        transaction = connection.begin()
-        yield connection
-        transaction.commit()
-    except BaseException as error:
-        try:
-            if not isinstance(error, Exception) or classify(error) is Failure.OUTAGE:
-                connection.invalidate()
-            elif transaction is not None:
-                transaction.rollback()
-        except Exception:
+def _begin(connection: Connection) -> Transaction:
+    return connection.begin()
+
+
+def _begin_savepoint(connection: Connection) -> Transaction:
+    # The driver of SQLite begins no transaction for a SAVEPOINT: its RELEASE would then commit.
+    driver_connection = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite" and not getattr(driver_connection, "in_transaction", True):
+        connection.exec_driver_sql("BEGIN")
+    return connection.begin_nested()
+
+
+def _invalidate(connection: Connection | None) -> None:
+    """Throw a connection away and give its place in the pool back. Raise nothing."""
+    if connection is not None:
+        for clean_up in (connection.invalidate, connection.close):
             with suppress(Exception):
-                connection.invalidate()
-        raise
-    finally:
-        # After a failed COMMIT only the rollback above and this together free the connection.
-        with suppress(Exception):
-            connection.close()
-
-
-@contextmanager
-def _begun(connection: Connection) -> Iterator[Connection]:
-    with connection.begin():
-        yield connection
-
-
-@contextmanager
-def _joined(connection: Connection) -> Iterator[Connection]:
-    # SQLite undoes a failed statement by itself, and its driver would commit at the release of a savepoint
-    # that comes first in a transaction.
-    alone = connection.dialect.name == "sqlite"
-    with nullcontext() if alone else connection.begin_nested():
-        yield connection
-
-
-def _repeat(work: Callable[[Begin], T], begin: Begin, deadline: float | None) -> T:
-    pause = _FIRST_PAUSE
-    failures: list[Failure] = []
-    while True:
-        try:
-            return work(begin)
-        except Refusal:
-            raise
-        except Exception as error:
-            failures.append(classify(error))
-            text = describe(error)
-        # Out of the handler, so that no traceback leads to the driver's error and the values that it quotes.
-        latest = failures[-1]
-        if (
-            deadline is None
-            or latest is Failure.PERMANENT
-            or (latest in (Failure.ONCE, Failure.UNKNOWN) and failures.count(latest) > 1)
-            # Past the deadline too an outage is looked into once: it may have committed.
-            or (time.monotonic() >= deadline and (len(failures) > 1 or latest is not Failure.OUTAGE))
-        ):
-            unknown = ", outcome unknown" if {Failure.OUTAGE, Failure.UNKNOWN} & {*failures} else ""
-            raise StoreFailure(f"gave up at try {len(failures)}{unknown}: {text}")
-        time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
-        pause = min(2 * pause, _LONGEST_PAUSE)
+                clean_up()

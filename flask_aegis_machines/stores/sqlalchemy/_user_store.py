@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from decimal import Decimal
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal
-from uuid import UUID
 
+from flask import Flask
 from sqlalchemy import Column, bindparam, select
-from sqlalchemy.exc import DataError, StatementError
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import Select
 
-from flask_aegis_machines._errors import ConfigurationError
+from flask_aegis_machines._errors import ConfigurationError, StoreFailure
 from flask_aegis_machines._records import User
 from flask_aegis_machines.stores import UserStore
 
-from ._live_table import problems_of_tables
-from ._model import mapper_of
-from ._transactions import Begin, SessionFactory, Transactions
+from ._diagnosis import problems_of_users
+from ._identities import bind_type, column_value
+from ._model import is_text, mapper_of, unpadded
+from ._transactions import SessionFactory, Transactions, Unit
 
 __all__ = ["SQLAlchemyUserStore"]
 
-_BIGGEST_INTEGER = 2**63 - 1
-
 
 class SQLAlchemyUserStore(UserStore):
-    """Users in a table of the host's, which is only read.
+    """Users in a table of the host, which is only read.
 
     Args:
-        session: Zero-argument callable that returns a ``Session``, as for ``SQLAlchemyMachineStore``.
-        model: The host's model: of its users, or of accounts beside them (``AccountMixin``).
-        identity: Attribute of the model that a token's identity is looked up in.
-        aegisspeed_id: Attribute that holds the AegisSpeed ID.
-        id_number: Attribute that holds the ID number in clear; no value counts as an empty one.
-        key: Attribute that goes into the machine's ``user_id``; ``identity``, unless given.
+        session: A callable without arguments that returns a ``Session``, as for ``SQLAlchemyMachineStore``.
+        model: The model of the host: of its users, or of accounts beside them (``AccountMixin``).
+        identity: The attribute that the identity of a token is looked up in.
+        aegisspeed_id: The attribute that has the AegisSpeed ID.
+        id_number: The attribute that has the ID number in clear; ``NULL`` counts as an empty one.
+        key: The attribute that goes into the machine's ``user_id``. Default: ``identity``.
         transaction: ``"own"``, or ``"host"`` to read in the transaction of the host's session.
-        deadline: Seconds up to which a look-up is repeated after a failure that may pass.
+        deadline: Seconds after which no retry begins. It does not shorten a wait for the pool.
+        where: A condition on the model, such as ``User.is_active``, for users who may bind machines. Others
+            get 404/10003. ``flask aegis-machines show`` and ``import`` ignore it.
 
     Raises:
-        ConfigurationError: An argument is not what it must be; the message says what to do.
+        ConfigurationError: An argument cannot work. The message says what to do.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SQLAlchemyUserStore(UserStore):
         key: str | None = None,
         transaction: Literal["own", "host"] = "own",
         deadline: float = 4.0,
+        where: Any = None,
     ) -> None:
         mapper = mapper_of(model)
         self._tables, columns = mapper.tables, mapper.columns
@@ -61,89 +64,96 @@ class SQLAlchemyUserStore(UserStore):
                 f"{model.__name__} has no column attribute {', '.join(missing)}: name attributes that are "
                 "mapped to a column, which synonyms, hybrids and relationships are not."
             )
+        if not_text := [name for name in (aegisspeed_id, id_number) if not _may_be_text(columns[name])]:
+            raise ConfigurationError(
+                f"{model.__name__}.{', '.join(not_text)} must hold text, as the API document has it: use "
+                "String."
+            )
+        if where is not None and not hasattr(where, "self_group"):
+            raise ConfigurationError("where must be a condition of SQLAlchemy, such as User.is_active.")
         self._identity: Column[Any] = columns[identity]
-        self._key: Column[Any] = columns[key or identity]
-        # From the model and not from its table: a subclass is a join, or rows of its own kind alone.
+        self._unpad_key, self._unpad_identity = unpadded(columns[key or identity]), unpadded(self._identity)
+        # From the model and not from its table: a subclass is a join, or rows of its own kind only.
         users = select(*(columns[name] for name in attributes)).select_from(model)
-        self._find = users.where(self._identity == bindparam("identity"))
-        self._find_by_key = users.where(self._key == bindparam("key"))
-        self._transactions = Transactions(session, model, self._find, transaction, deadline)
+        self._find_any = users.where(self._identity == bindparam("identity", type_=bind_type(self._identity)))
+        self._find = self._find_any if where is None else self._find_any.where(where)
+        self._find_by_key = users.where(columns[key or identity] == bindparam("key"))
+        self._find_sample = (users if where is None else users.where(where)).limit(1)
+        self._transactions = Transactions(session, mapper, self._find, transaction, deadline)
+
+    def check_mount(self, app: Flask) -> None:
+        with app.app_context():
+            self._transactions.check_engine()
+
+    def request_scope(self) -> AbstractContextManager[None]:
+        return self._transactions.request_scope(share=False)
 
     def get(self, identity: str) -> User | None:
-        forms = _forms(identity, self._identity)
+        # The next call of the request, on the same engine, goes on in this transaction.
+        return self._transactions.run(partial(self._look_up, self._find, identity), keep_for_request=True)
 
-        def work(begin: Begin) -> User | None:
-            for row in self._rows(begin, forms):
-                # MySQL's default collations fold case: text counts only where it is the same.
-                if not isinstance(row[-1], str) or row[-1] in forms:
-                    return _user(row)
-            return None
-
-        return self._transactions.run(work) if forms else None
+    def get_any(self, identity: str) -> User | None:
+        return self._transactions.run(partial(self._look_up, self._find_any, identity))
 
     def get_by_key(self, key: object) -> User | None:
-        def work(begin: Begin) -> User | None:
-            with begin() as connection:
-                row = connection.execute(self._find_by_key, {"key": key}).first()
-            return None if row is None else _user(row)
+        def look_up(unit: Unit) -> User | None:
+            row = unit.connection.execute(self._find_by_key, {"key": key}).first()
+            return None if row is None else self._user(row)
 
-        return self._transactions.run(work)
+        return self._transactions.run(look_up)
+
+    def get_sample(self) -> User | None:
+        def look_up(unit: Unit) -> User | None:
+            row = unit.connection.execute(self._find_sample).first()
+            return None if row is None else self._user(row)
+
+        return self._transactions.run(look_up)
 
     def problems(self) -> list[str]:
-        def work(begin: Begin) -> list[str]:
-            with begin() as connection:
-                missing_tables = problems_of_tables(connection, self._tables)
-                if not missing_tables:
-                    connection.execute(self._find.limit(0), {"identity": None})  # fails without a column
-            return missing_tables
+        def ask(unit: Unit) -> list[str]:
+            return problems_of_users(unit.connection, self._tables, self._find, self._identity)
 
-        return self._transactions.run(work)
+        return self._transactions.run(ask)
 
-    def _rows(self, begin: Begin, forms: Sequence[object]) -> Sequence[Any]:
-        """Read the rows of the first form of the identity that the column takes."""
-        for wanted in forms:
-            try:
-                with begin() as connection:
-                    return connection.execute(self._find, {"identity": wanted}).all()
-            except DataError:
-                continue  # the one value of the statement is the identity
-            except StatementError as error:
-                if not isinstance(error.orig, (AttributeError, TypeError, ValueError)):
-                    raise
-        return []
+    def _look_up(self, statement: Select[Any], identity: str, unit: Unit) -> User | None:
+        value = column_value(identity, self._identity, unit.dialect)
+        if value is None:
+            return None
+        rows = unit.connection.execute(statement, {"identity": value}).all()
+        found = [row for row in rows if self._is_identity(row[-1], value, unit.dialect)]
+        if len(found) > 1:
+            raise StoreFailure(
+                f"several users have one {self._identity.name}: make the column unique, by a migration"
+            )
+        return self._user(found[0]) if found else None
+
+    def _is_identity(self, stored: object, value: object, dialect: Dialect) -> bool:
+        """Compare text exactly: the default collations of MySQL fold case."""
+        if not isinstance(stored, str) or not isinstance(value, str):
+            return True
+        # PostgreSQL compares exactly, except for the blanks of a CHAR column.
+        return self._unpad_identity(stored) == value or (
+            dialect.name == "postgresql" and stored.rstrip(" ") == value
+        )
+
+    def _user(self, row: Sequence[Any]) -> User:
+        key, aegisspeed_id, id_number, _ = row
+        if key is None:
+            raise StoreFailure(
+                "the user has no key (NULL), so a machine could belong to nobody: give each user one"
+            )
+        for name, value in (("AegisSpeed ID", aegisspeed_id), ("ID number", id_number)):
+            if value is not None and not isinstance(value, str):
+                raise StoreFailure(
+                    f"the {name} of a user is no text in the database: change the type of its column"
+                )
+        # Neither ends with blanks; those that are there come from a CHAR column.
+        return User(self._unpad_key(key), (aegisspeed_id or "").rstrip(" "), (id_number or "").rstrip(" "))
 
 
-def _user(row: Sequence[Any]) -> User:
-    key, aegisspeed_id, id_number, _ = row
-    return User(key, aegisspeed_id, id_number or "")
-
-
-def _forms(identity: str, column: Column[Any]) -> list[object]:
-    """Return what the identity may be in its column; a later form counts where an earlier one is refused."""
-    value = _convert(identity, column)
-    forms = [] if value is None else [value]
-    if isinstance(value, str):
-        with suppress(ValueError):
-            forms.append(UUID(value))  # for a type of the host's own that takes no text
-    return forms
-
-
-def _convert(identity: str, column: Column[Any]) -> object | None:
-    """Return the identity in the type of its column, or ``None`` where it cannot be of that type."""
+def _may_be_text(column: Column[Any]) -> bool:
+    """Return whether values may be text; a type of the host that does not say what it returns may."""
     try:
-        kind = column.type.python_type
+        return is_text(column) or column.type.python_type in (str, object)
     except NotImplementedError:
-        kind = object
-    if kind is object:  # a type of the host's own, which converts by itself
-        kind = str
-    try:
-        identity.encode()  # refuses lone surrogates, on which every driver chokes
-        value: object = kind(identity)
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-    # int() and Decimal() also read " 7", "+7", "0_7" and the digits of other scripts.
-    if isinstance(value, (int, float, Decimal)) and str(value) != identity:
-        return None
-    if isinstance(value, int) and abs(value) > _BIGGEST_INTEGER:
-        return None
-    return None if "\0" in identity else value
+        return True

@@ -1,0 +1,238 @@
+"""Decides who owns a machine code: the INSERT, what proves it, and the verdict where nothing was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Column, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Mapper
+
+from flask_aegis_machines._errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
+from flask_aegis_machines._records import Machine, Owner, User
+
+from ._catalog import Catalog
+from ._failures import NO_KEY, NothingStored
+from ._insert import CHANGED, Insert
+from ._model import constants_of, unpadded
+from ._transactions import Transactions, Unit
+
+__all__ = ["Binding", "require_transaction"]
+
+_NOT_STORED = (
+    "the database stored no row and shows no bound code: a trigger skips the row, row-level security hides "
+    "the row of another user, or another unique key or the collation of the column is in the way (flask "
+    "aegis-machines doctor checks these)"
+)
+_AUTOCOMMIT = (
+    "The connection is in autocommit, so nothing of a binding could be undone: within= and tables with "
+    "triggers need an engine with ordinary transactions."
+)
+
+Row = Mapping[str, Any]
+
+
+class Binding:
+    """Binds machines in the transactions of a store.
+
+    Args:
+        mapper: The mapper of the host's model.
+        columns: The columns of the model by attribute.
+        within: The hook of the host, if any.
+    """
+
+    def __init__(
+        self,
+        mapper: Mapper[Any],
+        columns: Mapping[str, Column[Any]],
+        within: Callable[[Connection, Machine, User], object] | None,
+    ) -> None:
+        code, attempt, owner = columns["machine_code"], columns["attempt"], columns["user_id"]
+        self.within = within
+        self.constants = constants_of(mapper)
+        self._attempt = attempt.key
+        self._unpadded = unpadded(owner)
+        self.insert = Insert(code, attempt, owner, self._unpadded)
+        self.catalog = Catalog(code, attempt)
+        # What the owner refers to, to know that a user is gone.
+        self._referred = [key.column for key in owner.foreign_keys]
+
+    def without_hook(self) -> Binding:
+        """Return the same binding without the hook of the host."""
+        plain = copy(self)
+        plain.within = None
+        return plain
+
+    def bind(self, machine: Machine, user: User, row: Row, unit: Unit) -> None:
+        """Bind a machine in the transaction of a unit, and commit it.
+
+        Args:
+            machine: The machine.
+            user: The owner.
+            row: The values of the new row by column key, the same in each try.
+            unit: The connection of this try.
+
+        Raises:
+            MachineCodeTaken: Another attempt has committed exactly this code.
+            UserNotFound: Nothing was stored, and the user does not exist any more.
+            NothingStored: Nothing was stored, and no bound code explains it.
+            Exception: A statement or the hook failed.
+        """
+        table = self.catalog.table(unit.connection)
+        must_be_undoable = self.within is not None or table.has_triggers
+        if must_be_undoable:
+            require_transaction(unit.connection)
+        violation: IntegrityError | None = None
+        unit.may_have_committed = not must_be_undoable  # an engine in autocommit commits the INSERT
+        try:
+            is_stored = self.insert.one(unit.connection, {**self.constants, **row}, user)
+        except IntegrityError as error:
+            is_stored, violation = False, error
+        if is_stored:
+            if self.within is not None:
+                self.within(unit.connection, machine, user)
+            is_shown = not (table.is_read_back or self.within is not None) or self.insert.are_stored(
+                unit.connection, [(row, user)]
+            )
+            if not is_shown:
+                raise NothingStored(CHANGED)
+            unit.commit()
+            return
+        if violation is not None or table.is_read_back:
+            unit.rollback()  # a trigger may have stored the row elsewhere
+        self._require_own_row(machine, user, row, unit, violation)
+
+    def bind_many(
+        self, transactions: Transactions, bindings: Sequence[tuple[Machine, User]], rows: Sequence[Row]
+    ) -> list[Refusal | None]:
+        """Bind machines in one transaction where possible, and the others one by one.
+
+        Args:
+            transactions: The transactions of the store.
+            bindings: The machines with their owners.
+            rows: The values of their rows.
+
+        Returns:
+            For each machine ``None``, or the reason for its refusal.
+        """
+        owners = self._bound_before(transactions, bindings)
+        stored = self._insert_new(transactions, bindings, rows, owners)
+        return self._bind_rest(transactions, bindings, rows, owners, stored)
+
+    def _bound_before(
+        self, transactions: Transactions, bindings: Sequence[tuple[Machine, User]]
+    ) -> dict[str, object]:
+        """Return the keys of the owners of the codes that are bound already."""
+        codes = [machine.machine_code for machine, _ in bindings]
+
+        def read(unit: Unit) -> dict[str, object]:
+            owners = self.insert.owners(unit.connection, codes)
+            unit.commit()
+            return owners
+
+        return transactions.run(read)
+
+    def _insert_new(
+        self,
+        transactions: Transactions,
+        bindings: Sequence[tuple[Machine, User]],
+        rows: Sequence[Row],
+        owners: Mapping[str, object],
+    ) -> set[int]:
+        """Insert the first row of each new code in one transaction; return the numbers of what was stored."""
+        codes = [machine.machine_code for machine, _ in bindings]
+        first = {code: number for number, code in reversed(list(enumerate(codes))) if code not in owners}
+        # In the order of the codes: two imports of the same machines then wait for each other, and do not
+        # deadlock.
+        numbers = [number for _, number in sorted(first.items())]
+        if self.within is not None or not numbers:
+            return set()
+        new_rows = [{**self.constants, **rows[number]} for number in numbers]
+        expected = [(rows[number], bindings[number][1]) for number in numbers]
+
+        def insert(unit: Unit) -> bool:
+            self.catalog.table(unit.connection)
+            unit.may_have_committed = True
+            try:
+                self.insert.many(unit.connection, new_rows)
+            except IntegrityError:
+                return False
+            if not self.insert.are_stored(unit.connection, expected):
+                return False
+            unit.commit()
+            return True
+
+        return set(numbers) if transactions.run(insert) else set()
+
+    def _bind_rest(
+        self,
+        transactions: Transactions,
+        bindings: Sequence[tuple[Machine, User]],
+        rows: Sequence[Row],
+        owners: Mapping[str, object],
+        stored: set[int],
+    ) -> list[Refusal | None]:
+        refusals: list[Refusal | None] = [None] * len(bindings)
+        for number, (machine, user) in enumerate(bindings):
+            try:
+                if machine.machine_code in owners:
+                    raise MachineCodeTaken(by_same_user=Owner(owners[machine.machine_code]).is_user(user))
+                if number not in stored:
+                    transactions.run(partial(self.bind, machine, user, rows[number]))
+            except Refusal as refusal:
+                refusals[number] = refusal
+        return refusals
+
+    def _require_own_row(
+        self, machine: Machine, user: User, row: Row, unit: Unit, violation: IntegrityError | None
+    ) -> None:
+        """Return where the only row with this code is that of an earlier try, whose reply was lost."""
+        found = self.insert.conflicting(unit.connection, machine.machine_code)
+        is_gone = not found and self._is_gone(unit.connection, user)
+        if unit.dialect.name == "postgresql":
+            unit.commit()  # waits until a synchronous standby has what was read
+        if is_gone:
+            raise UserNotFound
+        if len(found) != 1:
+            raise violation or NothingStored(NO_KEY if found else _NOT_STORED)
+        _, attempt, owner = found[0]
+        if attempt != row[self._attempt]:
+            raise MachineCodeTaken(by_same_user=Owner(self._unpadded(owner)).is_user(user))
+
+    def _is_gone(self, connection: Connection, user: User) -> bool:
+        return any(
+            connection.execute(select(column).where(column == user.key)).first() is None
+            for column in self._referred
+        )
+
+
+def require_transaction(connection: Connection) -> None:
+    """Refuse a connection in autocommit. Its isolation level does not show it, so a savepoint does.
+
+    Args:
+        connection: A connection, in a transaction as SQLAlchemy sees it.
+
+    Raises:
+        ConfigurationError: The server or the driver commits each statement.
+    """
+    if connection.dialect.name == "sqlite":
+        driver_connection: Any = connection.connection.dbapi_connection
+        is_legacy = getattr(driver_connection, "autocommit", -1) != 1
+        if driver_connection.in_transaction or (is_legacy and driver_connection.isolation_level is not None):
+            return
+        raise ConfigurationError(_AUTOCOMMIT)
+    try:
+        connection.exec_driver_sql("SAVEPOINT aegis_machines")
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT aegis_machines")
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        refused = True
+    else:
+        refused = False
+    if refused:
+        raise ConfigurationError(_AUTOCOMMIT)

@@ -1,0 +1,161 @@
+"""What the stores ask the catalogue of a database about the live table, once per process."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Column, inspect, text
+from sqlalchemy.engine import Connection, Dialect, Inspector
+
+from flask_aegis_machines._errors import ConfigurationError
+
+from ._failures import NO_KEY
+
+__all__ = ["Catalog", "LiveTable", "schema_of", "unique_keys"]
+
+# Every table of that name, because a tenant's schema may come from the search path of each request.
+_POSTGRESQL = text(
+    """
+    WITH RECURSIVE family(id, kind) AS (
+        SELECT oid, relkind FROM pg_class WHERE relname = :table AND relkind IN ('r', 'p', 'v', 'f')
+        UNION
+        SELECT oid, relkind FROM family JOIN pg_inherits ON inhparent = id JOIN pg_class ON oid = inhrelid
+    )
+    SELECT EXISTS (SELECT FROM pg_trigger JOIN family ON tgrelid = id WHERE NOT tgisinternal)
+        OR EXISTS (SELECT FROM family WHERE kind IN ('v', 'f'))
+        OR EXISTS (SELECT FROM family JOIN pg_inherits ON inhparent = id WHERE kind = 'r')
+    """
+)
+_MYSQL = text(
+    """
+    SELECT
+        (SELECT count(*) FROM information_schema.triggers
+         WHERE event_object_table = :table AND event_manipulation = 'INSERT'),
+        (SELECT count(*) FROM information_schema.user_privileges
+         WHERE privilege_type = 'TRIGGER'
+         AND grantee = concat('''', replace(current_user(), '@', '''@'''), ''''))
+        + (SELECT count(*) FROM information_schema.schema_privileges
+           WHERE privilege_type = 'TRIGGER' AND coalesce(:schema, database()) LIKE table_schema)
+        + (SELECT count(*) FROM information_schema.table_privileges
+           WHERE privilege_type = 'TRIGGER' AND table_name = :table),
+        (SELECT count(*) FROM (
+             SELECT index_name FROM information_schema.statistics
+             WHERE table_schema = coalesce(:schema, database()) AND table_name = :table AND non_unique = 0
+             GROUP BY index_name
+             HAVING count(*) = 1 AND max(column_name) = :code AND max(sub_part) IS NULL
+         ) AS unique_keys),
+        (SELECT count(*) FROM information_schema.columns
+         WHERE table_schema = coalesce(:schema, database()) AND table_name = :table
+         AND column_name IN (:code, :attempt)
+         AND data_type IN ('char', 'varchar', 'text', 'mediumtext', 'longtext')
+         AND character_maximum_length >= 32),
+        (SELECT count(*) FROM information_schema.columns
+         WHERE table_schema = coalesce(:schema, database()) AND table_name = :table)
+    """
+)
+
+
+class LiveTable(NamedTuple):
+    """What an INSERT has to know about the live table.
+
+    Args:
+        has_triggers: Whether a trigger, a view or a child table may change what an INSERT does.
+        is_read_back: Whether the row must be read back before the COMMIT.
+    """
+
+    has_triggers: bool
+    is_read_back: bool
+
+
+class Catalog:
+    """Looks at the table of machines, once for each engine of a process.
+
+    Args:
+        code: The column of the machine code.
+        attempt: The column of the random value that each attempt has.
+    """
+
+    def __init__(self, code: Column[Any], attempt: Column[Any]) -> None:
+        self._code, self._attempt = code, attempt
+        self._tables: WeakKeyDictionary[Dialect, LiveTable] = WeakKeyDictionary()
+
+    def table(self, connection: Connection) -> LiveTable:
+        """Return what is known about the table; ask the database at the first call.
+
+        Args:
+            connection: A connection in a transaction.
+
+        Raises:
+            ConfigurationError: No unique key on the machine code holds. PostgreSQL and SQLite report that
+                themselves, at the INSERT.
+        """
+        known = self._tables.get(connection.dialect)
+        if known is None:
+            known = self._look(connection)
+            self._tables[connection.dialect] = known
+        return known
+
+    def _look(self, connection: Connection) -> LiveTable:
+        table: Any = self._code.table
+        if connection.dialect.name == "postgresql":
+            has_triggers = bool(connection.execute(_POSTGRESQL, {"table": table.name}).scalar())
+            return LiveTable(has_triggers, has_triggers)
+        if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
+            return LiveTable(False, True)
+        schema = schema_of(connection, table)
+        if connection.dialect.name in ("mysql", "mariadb"):
+            names = {"code": self._code.name, "attempt": self._attempt.name}
+            values = {"table": table.name, "schema": schema, **names}
+            triggers, privileges, keys, exact_columns, columns = connection.execute(_MYSQL, values).one()
+            has_key = keys or not columns  # the INSERT reports a missing table
+            is_plain = privileges and exact_columns == len(names) and not triggers
+            live_table = LiveTable(bool(triggers), not is_plain)
+        else:
+            found = inspect(connection)
+            indexes = found.get_indexes(table.name, schema=schema)
+            has_key = [self._code.name] in unique_keys(found, table.name, schema, indexes)
+            live_table = LiveTable(False, True)
+        if not has_key:
+            raise ConfigurationError(f"A machine could get two owners: {NO_KEY}.")
+        return live_table
+
+
+def schema_of(connection: Connection, table: Any) -> str | None:
+    """Return the schema of a table as the ``schema_translate_map`` of the engine has it.
+
+    Args:
+        connection: A connection.
+        table: A table of the host.
+
+    Returns:
+        The name of the schema, or ``None`` for that of the connection.
+    """
+    translated: dict[str | None, str | None] = (
+        connection.get_execution_options().get("schema_translate_map") or {}
+    )
+    schema: str | None = translated.get(table.schema, table.schema)
+    return schema
+
+
+def unique_keys(
+    found: Inspector, table: str, schema: str | None, indexes: list[Any]
+) -> list[list[str | None]]:
+    """Return the columns of each unique key that holds for every row and for whole values.
+
+    Args:
+        found: An inspector of the database.
+        table: The name of the table.
+        schema: Its schema.
+        indexes: Its indexes, as from ``get_indexes``.
+    """
+    keys: list[list[str | None]] = []
+    for index in indexes:
+        options = index.get("dialect_options", {})
+        if index["unique"] and not any(name.endswith(("_where", "_length")) for name in options):
+            keys.append(list(index["column_names"]))
+    for constraint in found.get_unique_constraints(table, schema=schema):
+        if "duplicates_index" not in constraint:  # that one is in the list of indexes, with its options
+            keys.append(list(constraint["column_names"]))
+    keys.append(list(found.get_pk_constraint(table, schema=schema)["constrained_columns"]))
+    return keys

@@ -1,0 +1,113 @@
+"""What may be wrong with a database of SQLite, for the command ``doctor``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Column, text
+from sqlalchemy.engine import Connection
+
+from flask_aegis_machines.stores import Notice
+
+__all__ = ["problems", "problems_of_ids"]
+
+_COLLATIONS = text(
+    """
+    SELECT key.coll FROM pragma_index_list(:table) AS key_of, pragma_index_xinfo(key_of.name) AS key
+    WHERE key_of."unique" AND key.name = :column
+    """
+)
+_DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table)")
+_SOURCE = text("SELECT coalesce(sql, '') FROM sqlite_master WHERE type = :kind AND tbl_name = :table")
+_HIDING = text("SELECT count(*) FROM sqlite_temp_master WHERE name = :table")
+_TEXT_TYPES = ("CHAR", "CLOB", "TEXT")
+
+
+def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list[str]:
+    """Return what is wrong with the live table of machines and with the settings of the connection.
+
+    Args:
+        connection: A connection in a transaction.
+        columns: The columns of the host's model by attribute.
+
+    Returns:
+        One sentence for each problem, which says what to do.
+    """
+    code = columns["machine_code"]
+    table: Any = code.table
+    names = {"table": table.name, "column": code.name}
+    found: list[str] = []
+    if not set(connection.execute(_COLLATIONS, names).scalars()) <= {"BINARY"}:
+        found.append(
+            f"Column {code.name} does not compare exactly, so different codes count as one: give it a binary "
+            "collation, as MachineMixin does."
+        )
+    types = {row[0]: row[1] for row in connection.execute(_DECLARED_TYPES, {"table": table.name})}
+    for name in ("machine_code", "attempt"):
+        declared = types[columns[name].name]
+        if declared and not any(kind in declared for kind in _TEXT_TYPES):
+            found.append(
+                f"Column {columns[name].name} is declared {declared}, in which SQLite turns digits into "
+                "numbers: declare it VARCHAR(32)."
+            )
+    if any(connection.execute(_SOURCE, {"kind": "trigger", "table": table.name}).scalars()):
+        found.append(
+            Notice(
+                f"Table {table.name} has triggers: one that skips rows makes registrations fail with 10005."
+            )
+        )
+    if connection.execute(_HIDING, {"table": table.name}).scalar():
+        found.append(
+            f"A temporary table hides {table.name}, so machines are lost with the connection: drop it."
+        )
+    return [*found, *_problems_of_settings(connection)]
+
+
+def problems_of_ids(connection: Connection, table: Any) -> list[str]:
+    """Return whether the id of a deleted user is given to the next one.
+
+    Args:
+        connection: A connection in a transaction.
+        table: A table of the host's users.
+
+    Returns:
+        A sentence that says what to do, or nothing.
+    """
+    automatic = [column for column in table.primary_key.columns if column.type.python_type is int]
+    source = "".join(connection.execute(_SOURCE, {"kind": "table", "table": table.name}).scalars()).upper()
+    if len(automatic) != 1 or len(table.primary_key.columns) != 1 or "AUTOINCREMENT" in source:
+        return []
+    if automatic[0].autoincrement is False:
+        return []
+    return [
+        f"SQLite gives the {automatic[0].name} of a deleted row of {table.name} to the next one, who then "
+        "owns the "
+        'machines of the former: add __table_args__ = {"sqlite_autoincrement": True} and a migration.'
+    ]
+
+
+def _problems_of_settings(connection: Connection) -> list[str]:
+    def pragma(name: str) -> Any:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+    synchronous, journal_mode = int(pragma("synchronous")), str(pragma("journal_mode")).lower()
+    found: list[str] = []
+    if not pragma("foreign_keys"):
+        found.append(
+            "SQLite does not enforce foreign keys, so a deleted user can get a machine: execute "
+            "PRAGMA foreign_keys=ON on each connection, in a listener for the engine's connect event."
+        )
+    if synchronous == 0 or (synchronous == 1 and journal_mode == "wal"):
+        found.append(
+            "SQLite does not write to the disk before a COMMIT returns, so a loss of power loses bindings "
+            "that were answered with 200: execute PRAGMA synchronous=FULL on each connection."
+        )
+    if journal_mode == "off" or (
+        journal_mode == "memory" and connection.engine.url.database not in (None, "", ":memory:")
+    ):
+        found.append(
+            f"SQLite keeps its journal in {journal_mode} mode, so a crash can destroy the database: use "
+            "PRAGMA journal_mode=WAL or DELETE."
+        )
+    return found

@@ -1,0 +1,143 @@
+"""The INSERT of a machine in each dialect, and what proves that it stored our row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column, bindparam, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from flask_aegis_machines._records import Owner, User
+
+from ._failures import NothingStored
+
+__all__ = ["CHANGED", "Insert"]
+
+
+class Insert:
+    """Statements on the table of machines that store a row, or show what is stored.
+
+    Args:
+        code: The column of the machine code.
+        attempt: The column of the random value that each attempt has.
+        owner: The column of the owner's key.
+        unpadded: Removes the padding of a CHAR column from an owner's key.
+    """
+
+    def __init__(
+        self,
+        code: Column[Any],
+        attempt: Column[Any],
+        owner: Column[Any],
+        unpadded: Callable[[object], object],
+    ) -> None:
+        table = code.table
+        self._unpadded = unpadded
+        self._code, self._attempt = code.key, attempt.key
+        self._plain = insert(table).inline()
+        # A conflict with a committed row is no error on the server, so its log has no values of ours.
+        self._postgresql_many = (
+            postgresql.insert(table).inline().on_conflict_do_nothing(index_elements=[code])
+        )
+        # The row count is -1 on psycopg before SQLAlchemy 2.0.28; RETURNING works on every version.
+        self._postgresql = self._postgresql_many.returning(code, attempt, owner)
+        # OR ABORT, because REPLACE of another key would delete the row of a former owner.
+        self._sqlite = (
+            sqlite.insert(table)
+            .prefix_with("OR ABORT")
+            .inline()
+            .on_conflict_do_nothing(index_elements=[code])
+        )
+        rows = select(code, attempt, owner)
+        self._stored = rows.where(code.in_(bindparam("codes", expanding=True)))
+        self._stored_locked = self._stored.with_for_update(read=True)
+        # FOR SHARE: a plain SELECT may read an old snapshot (MySQL), or a row that no synchronous standby has
+        # yet (PostgreSQL). This one waits, as the COMMIT of the row does.
+        self._conflicting = rows.where(code == bindparam("code")).with_for_update(read=True)
+
+    def one(self, connection: Connection, row: Mapping[str, Any], user: User) -> bool:
+        """Insert a row.
+
+        Args:
+            connection: A connection in a transaction.
+            row: The values by column key.
+            user: The owner.
+
+        Returns:
+            Whether the database reports that it stored a row.
+
+        Raises:
+            NothingStored: It reports another row than this.
+            sqlalchemy.exc.IntegrityError: A key is violated.
+        """
+        if connection.dialect.name == "postgresql":
+            stored = connection.execute(self._postgresql, row).first()
+            if stored is not None and not self._is_row(stored, row, user):
+                raise NothingStored(CHANGED)
+            return stored is not None
+        statement = self._sqlite if connection.dialect.name == "sqlite" else self._plain
+        # An unknown dialect may not count (-1): then the row must be read back.
+        return bool(connection.execute(statement, row).rowcount)
+
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, and leave out those whose code is bound already where the dialect can.
+
+        Args:
+            connection: A connection in a transaction.
+            rows: The values by column key.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: A key is violated.
+        """
+        statements = {"postgresql": self._postgresql_many, "sqlite": self._sqlite}
+        connection.execute(statements.get(connection.dialect.name, self._plain), list(rows))
+
+    def are_stored(self, connection: Connection, rows: Sequence[tuple[Mapping[str, Any], User]]) -> bool:
+        """Return whether the table shows exactly one row for each code, and that it is the given one.
+
+        Args:
+            connection: The connection of the transaction that inserted them.
+            rows: The values by column key, each with its owner.
+        """
+        expected = {row[self._code]: (row, user) for row, user in rows}
+        found = connection.execute(self._stored, {"codes": list(expected)}).all()
+        exact = [row for row in found if row[0] in expected]
+        return len(exact) == len(expected) == len({row[0] for row in exact}) and all(
+            self._is_row(row, *expected[row[0]]) for row in exact
+        )
+
+    def owners(self, connection: Connection, machine_codes: Sequence[str]) -> dict[str, object]:
+        """Lock the rows of bound codes, and return the keys of their owners by code.
+
+        Args:
+            connection: A connection in a transaction.
+            machine_codes: The codes to look for.
+        """
+        found = connection.execute(self._stored_locked, {"codes": machine_codes}).all()
+        return {code: self._unpadded(key) for code, _, key in found}
+
+    def conflicting(self, connection: Connection, machine_code: str) -> list[Any]:
+        """Lock and return the rows with exactly this code: code, attempt, key of the owner.
+
+        Args:
+            connection: A connection in a transaction.
+            machine_code: The code.
+        """
+        found = connection.execute(self._conflicting, {"code": machine_code}).all()
+        return [row for row in found if row[0] == machine_code]
+
+    def _is_row(self, stored: Any, row: Mapping[str, Any], user: User) -> bool:
+        code, attempt, key = stored
+        return (
+            code == row[self._code]
+            and attempt == row[self._attempt]
+            and Owner(self._unpadded(key)).is_user(user)
+        )
+
+
+CHANGED = (
+    "the database stored another row than the one that was sent: a trigger or a column type changes machine "
+    "codes, attempts or owners (flask aegis-machines doctor lists triggers)"
+)

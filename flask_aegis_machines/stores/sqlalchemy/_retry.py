@@ -1,0 +1,55 @@
+"""When a failed transaction is repeated, how often, and until when."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from ._failures import Failure
+
+__all__ = ["Retries"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+
+class Retries:
+    """Decides about the retries of one operation.
+
+    Args:
+        timeout: Seconds after which no retry begins; ``None`` where nothing can be repeated, because the
+            transaction is the host's.
+    """
+
+    def __init__(self, timeout: float | None) -> None:
+        self._ends_at = None if timeout is None else time.monotonic() + timeout
+        self._pause = _FIRST_PAUSE
+        self._failures: list[Failure] = []
+
+    @property
+    def tries(self) -> int:
+        """The number of tries that failed."""
+        return len(self._failures)
+
+    def allows(self, failure: Failure) -> bool:
+        """Return whether to try again.
+
+        Args:
+            failure: What the latest failure means.
+
+        Returns:
+            Whether another try may begin.
+        """
+        self._failures.append(failure)
+        if self._ends_at is None or failure is Failure.PERMANENT:
+            return False
+        if failure in (Failure.ONCE, Failure.UNKNOWN):
+            return self._failures.count(failure) == 1
+        if time.monotonic() < self._ends_at:
+            return True
+        # A COMMIT that hung beyond the timeout and then broke may have committed: look once.
+        return failure is Failure.OUTAGE and self.tries == 1
+
+    def wait(self) -> None:
+        """Sleep for a random time, longer from try to try: those who collided do not collide again."""
+        time.sleep(random.uniform(0, self._pause))  # noqa: S311  # jitter, no secret
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -1,0 +1,77 @@
+"""The trial of ``doctor --trial``: a binding whose transaction is rolled back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from flask_aegis_machines._errors import ConfigurationError
+from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
+from flask_aegis_machines.stores import Notice
+
+from ._binding import Binding, require_transaction
+from ._transactions import Transactions, Unit
+
+__all__ = ["try_binding"]
+
+_IS_REPLICA = {
+    "postgresql": "SELECT pg_is_in_recovery()",
+    "mysql": "SELECT @@global.read_only",
+    "mariadb": "SELECT @@global.read_only",
+}
+
+
+def try_binding(
+    transactions: Transactions,
+    binding: Binding,
+    row_of: Callable[[Machine, User], Mapping[str, Any]],
+    user: User,
+) -> list[str]:
+    """Bind a random code for a user, check each step, and roll back.
+
+    Args:
+        transactions: The transactions of the store.
+        binding: The binding of the store, with the hook of the host where it is to run.
+        row_of: Returns the values of a new row.
+        user: The user to bind for.
+
+    Returns:
+        One sentence for each step that failed.
+    """
+    facts: Any = {**dict.fromkeys(MACHINE_FIELDS, ""), "machine_code": uuid.uuid4().hex}
+    machine = Machine(**facts)
+    row, rival = row_of(machine, user), row_of(machine, user)
+
+    def try_out(unit: Unit) -> list[str]:
+        is_replica = _IS_REPLICA.get(unit.dialect.name)
+        if is_replica and unit.connection.exec_driver_sql(is_replica).scalar():
+            return [Notice("The engine is connected to a replica, on which no trial is possible.")]
+        try:
+            require_transaction(unit.connection)
+        except ConfigurationError:
+            return [Notice("The connection is in autocommit: no trial, since it could not be undone.")]
+        binding.catalog.table(unit.connection)
+        if not binding.insert.one(unit.connection, {**binding.constants, **row}, user):
+            return ["The trial failed: the database stored no row. Look for triggers that skip rows."]
+        if binding.within is not None:
+            binding.within(unit.connection, machine, user)
+        if not binding.insert.are_stored(unit.connection, [(row, user)]):
+            return ["The trial failed: the table does not show the row that was stored. Look for triggers."]
+        if not binding.insert.conflicting(unit.connection, machine.machine_code):
+            return ["The trial failed: the stored row cannot be locked FOR SHARE."]
+        if _is_stored_again(unit.connection, binding, rival, user):
+            return ["The trial failed: the code was stored a second time. Look at its unique key."]
+        return []
+
+    return transactions.run(try_out)
+
+
+def _is_stored_again(connection: Connection, binding: Binding, rival: Mapping[str, Any], user: User) -> bool:
+    try:
+        return binding.insert.one(connection, {**binding.constants, **rival}, user)
+    except IntegrityError:
+        return False
