@@ -23,7 +23,7 @@ from flask_aegis_machines import (
     UserNotFound,
     create_blueprint,
 )
-from flask_aegis_machines._errors import ANSWERS
+from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 from .conftest import FIRST, REGISTER_PATH, SECOND

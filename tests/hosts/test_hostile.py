@@ -22,7 +22,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from flask_aegis_machines import create_blueprint
-from flask_aegis_machines._errors import ANSWERS
+from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
