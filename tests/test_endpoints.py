@@ -16,9 +16,7 @@ from flask_aegis_machines._answers import AVAILABLE, INVALID_REQUEST, RETRIEVED,
 from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import FIRST, SECOND
-from .test_blueprint import authorization, example
+from tests.support.hosts import FIRST, SECOND, authorization, example
 
 Call = Callable[..., TestResponse]
 CODE = make_machine().machine_code

@@ -24,10 +24,9 @@ from flask_aegis_machines._errors import InvalidAegisSpeedId, InvalidRequest
 from flask_aegis_machines._validation import _HASHES_OF_NOTHING
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, REGISTER_PATH, authorization, mount
 
 from .conforming import DOCUMENT
-from .conftest import FIRST, REGISTER_PATH
-from .test_blueprint import authorization, mount
 
 Register = Callable[..., TestResponse]
 

@@ -11,9 +11,7 @@ from flask import Flask, abort
 
 from flask_aegis_machines import ConfigurationError, Machine, User, create_blueprint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
-
-from .conftest import FIRST, REGISTER_PATH
-from .test_blueprint import assert_answer, example
+from tests.support.hosts import FIRST, REGISTER_PATH, assert_answer, example
 
 DATA = {"machine_code": example()["machine_code"], "user_id": "110***********1234"}
 

@@ -9,8 +9,7 @@ import pytest
 from flask_aegis_machines import Owner, User
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import FIRST
+from tests.support.hosts import FIRST
 
 
 def test_the_fields_are_those_of_the_api_document() -> None:

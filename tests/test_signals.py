@@ -26,10 +26,9 @@ from flask_aegis_machines.signals import machine_registered, registration_refuse
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, authorization, example
 
-from .conftest import FIRST, REGISTER_PATH, SECOND
 from .stores.sqlalchemy import models
-from .test_blueprint import authorization, example
 
 Provoke = Callable[..., TestResponse]
 Heard = list[tuple[str, dict[str, Any]]]

@@ -18,8 +18,7 @@ from flask_aegis_machines._errors import (
 )
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines._validation import LISTING, REGISTRATION, VERIFICATION, Schema, require_user
-
-from .conftest import FIRST
+from tests.support.hosts import FIRST
 
 FACTS = MACHINE_FIELDS[1:]
 NOT_STRINGS = [None, True, 0, 123456789, 1.5, ["a"] * 32, {"a": "b"}]

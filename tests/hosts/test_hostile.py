@@ -30,9 +30,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.servers import require_module
-from tests.test_blueprint import assert_answer, authorization, example, mount
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, assert_answer, authorization, example, mount
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
