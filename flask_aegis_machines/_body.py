@@ -1,4 +1,4 @@
-"""Reads the body of the current request, without the host's error pages and without a copy left behind."""
+"""Reads the body of the current request. No error page of the host is shown, and no copy is kept."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from ._errors import InvalidRequest, PayloadTooLarge, UnsupportedContentType
 
-__all__ = ["MAX_BYTES", "discard", "json_object"]
+__all__ = ["MAX_BYTES", "discard", "read_json_object"]
 
 #: The longest body that is read, in bytes.
 MAX_BYTES = 16 * 1024
 
 
-def json_object() -> dict[str, Any]:
+def read_json_object() -> dict[str, Any]:
     """Read the JSON object that the current request carries.
 
     Returns:
@@ -40,11 +40,7 @@ def json_object() -> dict[str, Any]:
 
 
 def discard() -> None:
-    """Put an unread body out of reach: an error reporter would read it from the request, and send it along.
-
-    Raises:
-        Nothing.
-    """
+    """Discard an unread body, which an error reporter would read from the request and send."""
     request.stream = BytesIO()
 
 

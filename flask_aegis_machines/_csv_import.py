@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
-from . import _binding
 from ._errors import ConfigurationError, InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
 from ._records import MACHINE_FIELDS, Machine, User
-from ._validation import AEGISSPEED_ID, REGISTRATION, machine_of
+from ._validation import AEGISSPEED_ID, REGISTRATION, machine_from, require_user
 from .stores import UserStore
 
 __all__ = ["COLUMNS", "BindMany", "Outcome", "Row", "import_machines", "read_rows"]
@@ -158,9 +157,9 @@ def _check(row: Row, users: UserStore, found: dict[str, User | None]) -> tuple[M
         if row.last_line > row.line:
             text += f"; all up to line {row.last_line} was read as one row"
         raise InvalidRequest({"row": [text]})
-    fields = REGISTRATION.check(row.fields)
+    fields = REGISTRATION.validate(row.fields)
     identity = row.fields["identity"]
     if identity not in found:
         found[identity] = users.get(identity)
-    user = _binding.require_caller(found[identity], fields[AEGISSPEED_ID])
-    return machine_of(fields), user
+    user = require_user(found[identity], fields[AEGISSPEED_ID])
+    return machine_from(fields), user

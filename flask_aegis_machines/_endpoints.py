@@ -1,76 +1,77 @@
-"""The documented calls, as data: where each is, what it takes and what its "yes" is."""
+"""The three endpoints as data: path, fields and answers of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import _config, _validation
-from ._errors import AVAILABLE, REGISTERED, RETRIEVED, Answer
+from . import _answers, _config, _validation
+from ._answers import Answer
 
 __all__ = ["ENDPOINTS", "GET", "REGISTER", "VERIFY", "Endpoint"]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One call of the API document.
+    """One endpoint of the API document.
 
     Args:
         folder: The path up to the name.
         name: The last part of the path, and the name of the view.
-        summary: What the call does, in one sentence.
-        form: The fields that it takes.
-        switch: The config key that opens and closes it.
-        success: Its "yes".
-        may_be_taken: Whether it may answer that the machine code is taken.
+        summary: What the endpoint does, in one sentence.
+        schema: The fields of a request.
+        config_key: The config key that opens and closes the endpoint.
+        answers: All answers, the successful ones first.
     """
 
     folder: str
     name: str
     summary: str
-    form: _validation.Form
-    switch: str
-    success: Answer
-    may_be_taken: bool
+    schema: _validation.Schema
+    config_key: str
+    answers: tuple[Answer, ...]
 
     @property
     def path(self) -> str:
-        """Return the documented path.
-
-        Returns:
-            The path, from its slash on.
-
-        Raises:
-            Nothing.
-        """
+        """Return the path in the API document, with its leading slash."""
         return f"{self.folder}/{self.name}"
 
+
+_ERRORS = (
+    _answers.CLOSED,
+    _answers.INVALID_ID,
+    _answers.NO_USER,
+    _answers.INTERNAL_ERROR,
+    _answers.MISMATCH,
+    _answers.INVALID_REQUEST,
+    _answers.UNAUTHORIZED,
+    _answers.TOO_LARGE,
+    _answers.UNSUPPORTED_TYPE,
+    _answers.TOO_MANY_REQUESTS,
+)
 
 REGISTER = Endpoint(
     folder="/machine/register",
     name="register_machine_info_by_aegisspeed_id",
-    summary="Bind a machine to the account of the signed-in user, for ever.",
-    form=_validation.REGISTRATION,
-    switch=_config.REGISTER_OPEN,
-    success=REGISTERED,
-    may_be_taken=True,
+    summary="Bind a machine to the account of the signed-in user, permanently.",
+    schema=_validation.REGISTRATION,
+    config_key=_config.REGISTER_OPEN,
+    answers=(_answers.REGISTERED, _answers.TAKEN, *_ERRORS),
 )
 VERIFY = Endpoint(
     folder="/verify",
     name="verify_is_machine_code_available_by_aegisspeed_id",
-    summary="Tell whether a machine code is still free.",
-    form=_validation.VERIFICATION,
-    switch=_config.VERIFY_OPEN,
-    success=AVAILABLE,
-    may_be_taken=True,
+    summary="Return whether a machine code is free.",
+    schema=_validation.VERIFICATION,
+    config_key=_config.VERIFY_OPEN,
+    answers=(_answers.AVAILABLE, _answers.TAKEN, *_ERRORS),
 )
 GET = Endpoint(
     folder="/machine/get",
     name="get_user_machine_info_by_aegisspeed_id",
     summary="List the machines of the signed-in user, oldest first, page by page.",
-    form=_validation.LISTING,
-    switch=_config.GET_OPEN,
-    success=RETRIEVED,
-    may_be_taken=False,
+    schema=_validation.LISTING,
+    config_key=_config.GET_OPEN,
+    answers=(_answers.RETRIEVED, *_ERRORS),
 )
 
 ENDPOINTS = (REGISTER, VERIFY, GET)

@@ -1,231 +1,216 @@
-"""Takes a request through its checks in the documented order, and its outcome into an envelope."""
+"""Takes a request through the checks in the documented order, and then through one of three actions."""
 
 from __future__ import annotations
 
-import logging
-import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import ClassVar
 
-from flask import Flask, Response, current_app, got_request_exception, jsonify, request
+from flask import Response, current_app
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import Unauthorized as WerkzeugUnauthorized
 
-from . import _binding, _body, _config, signals
-from ._endpoints import ENDPOINTS, REGISTER, Endpoint
+from . import _body, _config, _endpoints, _reporting
+from ._answers import AVAILABLE, INTERNAL_ERROR, REGISTERED, RETRIEVED, TOO_MANY_REQUESTS, Answer
+from ._endpoints import Endpoint
 from ._errors import (
-    INTERNAL_ERROR,
-    TOO_MANY_REQUESTS,
     AegisMachinesError,
-    Answer,
     EndpointClosed,
+    MachineCodeTaken,
     Refusal,
+    StoreFailure,
     Unauthorized,
     UserNotFound,
 )
-from ._records import Machine, User
+from ._records import MACHINE_FIELDS, Machine, User
 from ._redaction import redact
-from ._validation import AEGISSPEED_ID, Fields, machine_of
+from ._reporting import RequestInfo
+from ._responses import make_rate_limit_response, make_response
+from ._scopes import request_scopes
+from ._validation import (
+    AEGISSPEED_ID,
+    AFTER,
+    LIMIT,
+    MACHINE_CODE,
+    MAX_PAGE,
+    ValidatedDocument,
+    machine_from,
+    require_user,
+)
 from .identity import Authenticate
-from .stores import UserStore
+from .stores import MachineStore, UserStore
 
-__all__ = ["Act", "Case", "app_of_request", "envelope", "limited", "serve"]
-
-_log = logging.getLogger(__package__)
+__all__ = ["ListMachines", "Pipeline", "RegisterMachine", "VerifyMachineCode"]
 
 
-class Case:
-    """What is known of a request so far; no repr, and so no traceback, shows its values.
+class Pipeline(ABC):
+    """Handles the requests to one endpoint.
 
     Args:
-        endpoint: The endpoint that was called.
+        users: Where the token's user is looked up.
+        machines: Where machines are bound.
+        authenticate: Returns the identity of the current request's caller.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.caller: User | None = None
-        self.fields: Fields | None = None
+    endpoint: ClassVar[Endpoint]
 
-    @property
-    def owner(self) -> str | None:
-        """Return the caller's ID number, redacted.
+    def __init__(self, users: UserStore, machines: MachineStore, authenticate: Authenticate) -> None:
+        self._users = users
+        self._machines = machines
+        self._authenticate = authenticate
 
-        Returns:
-            The ID number, or ``None`` while the caller is not known.
-
-        Raises:
-            Exception: The host's user has no text for an ID number.
-        """
-        return None if self.caller is None else redact(self.caller.id_number)
-
-    @property
-    def machine(self) -> Machine | None:
-        """Return the machine that is to be registered.
+    def handle_request(self) -> Response:
+        """Check the current request, and do what it asks for.
 
         Returns:
-            The machine, or ``None`` while its fields are not known, or where the call is for another purpose.
+            The response.
 
         Raises:
-            Nothing.
+            Exception: ``authenticate`` raised an exception that is the host's to handle.
         """
-        if self.fields is None or self.endpoint is not REGISTER:
-            return None
-        return machine_of(self.fields)
+        info = RequestInfo()
+        try:
+            answer, response = self._check_and_act(info)
+        except _HostException as wrapper:
+            host_exception = wrapper.exception
+        except Refusal as refusal:
+            _body.discard()
+            response = make_response(refusal.answer, refusal.data)
+            self._report(info, refusal.answer)
+            return response
+        except Exception as failure:
+            _body.discard()
+            _reporting.report_failure(failure)
+            return make_response(INTERNAL_ERROR, {})
+        else:
+            self._report(info, answer)
+            return response
+        raise host_exception
 
+    def handle_rate_limit(self, error: HTTPException) -> Response:
+        """Answer a request that a rate limiter of the host has refused.
 
-#: Does what a request asks for, all checks made, for the user who asks; returns the ready answer.
-Act: TypeAlias = Callable[[User, Fields], Response]
+        Args:
+            error: What the limiter raised, a 429.
 
+        Returns:
+            The response.
+        """
+        _body.discard()
+        response = make_rate_limit_response(error)
+        self._report(RequestInfo(), TOO_MANY_REQUESTS)
+        return response
 
-def serve(endpoint: Endpoint, users: UserStore, authenticate: Authenticate, act: Act) -> Response:
-    """Make every check of the current request in the documented order, then act.
-
-    Args:
-        endpoint: The endpoint that was called.
-        users: Where the caller is looked up.
-        authenticate: Returns the caller's identity.
-        act: What to do once everything is checked.
-
-    Returns:
-        The answer, in its envelope.
-
-    Raises:
-        Exception: ``authenticate`` raised what is the host's own to handle.
-    """
-    case = Case(endpoint)
-    try:
-        if not _config.enabled(current_app.config, endpoint.switch):
+    def _check_and_act(self, info: RequestInfo) -> tuple[Answer, Response]:
+        if not _config.enabled(current_app.config, self.endpoint.config_key):
             raise EndpointClosed
-    except Exception as error:
-        return _refuse(case, error)
-    try:
-        find_caller = _identify(users, authenticate)
-    except AegisMachinesError as error:  # what else the host's own code raises is the host's to handle
-        return _refuse(case, error)
-    try:
-        case.fields = fields = endpoint.form.check(_body.json_object())
-        case.caller = find_caller()
-        user = _binding.require_caller(case.caller, fields[AEGISSPEED_ID])
-        response = act(user, fields)
-    except Exception as error:
-        return _refuse(case, error)
-    _audit(case, endpoint.success)
-    return response
+        with request_scopes(self._users, self._machines):
+            identity = self._identify()
+            document = self.endpoint.schema.validate(_body.read_json_object())
+            info.machine = self._machine(document)
+            info.user = None if identity is None else self._users.get(identity)
+            user = require_user(info.user, document[AEGISSPEED_ID])
+            return self._act(info, user, document)
+
+    def _identify(self) -> str | None:
+        """Return the identity of the caller; ``None`` where the token is good and its user is gone."""
+        try:
+            identity = self._authenticate()
+        except WerkzeugUnauthorized:
+            raise Unauthorized from None
+        except UserNotFound:
+            return None  # answered after the checks of the body
+        except AegisMachinesError:
+            raise
+        except Exception as error:
+            raise _HostException(error) from None
+        if identity is None:
+            raise Unauthorized
+        return str(identity)
+
+    def _machine(self, document: ValidatedDocument) -> Machine | None:
+        """Return the machine that a request is to register."""
+        return None
+
+    @abstractmethod
+    def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
+        """Do what a request asks for, when all checks have passed."""
+
+    def _report(self, info: RequestInfo, answer: Answer) -> None:
+        _reporting.log_answer(info, answer)
 
 
-def _identify(users: UserStore, authenticate: Authenticate) -> Callable[[], User | None]:
-    """Identify the caller; return the look-up of the user, which has its turn after the body's checks."""
-    try:
-        identity = authenticate()
-    except WerkzeugUnauthorized:
-        raise Unauthorized from None
-    except UserNotFound:
-        return lambda: None
-    if identity is None:
-        raise Unauthorized
-    wanted = str(identity)
-    return lambda: users.get(wanted)  # whose repr, unlike that of a partial, shows no identity
+class RegisterMachine(Pipeline):
+    """Binds a machine."""
+
+    endpoint = _endpoints.REGISTER
+
+    def _machine(self, document: ValidatedDocument) -> Machine:
+        return machine_from(document)
+
+    def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
+        machine = replace(machine_from(document), registered_at=datetime.now(timezone.utc))
+        repeat_by_owner = _config.enabled(current_app.config, _config.REPEAT_BY_OWNER)
+        data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
+        # Made before the machine is bound: afterwards nothing may turn this answer into another.
+        response = make_response(REGISTERED, data)
+        try:
+            self._machines.bind(machine, user)
+        except MachineCodeTaken as taken:
+            if not (repeat_by_owner and taken.by_same_user):
+                raise
+        else:
+            info.machine, info.is_bound_now = machine, True
+        return REGISTERED, response
+
+    def _report(self, info: RequestInfo, answer: Answer) -> None:
+        super()._report(info, answer)
+        if answer is not REGISTERED:
+            _reporting.send_refused(info, answer)
+        elif info.is_bound_now:
+            _reporting.send_registered(info, answer)
 
 
-def envelope(answer: Answer, data: Mapping[str, object]) -> Response:
-    """Put an answer into the envelope.
+class VerifyMachineCode(Pipeline):
+    """Checks whether a machine code is free."""
 
-    Args:
-        answer: Its fixed part.
-        data: Its ``data``; text, integers, dictionaries and lists alone, for any JSON provider.
+    endpoint = _endpoints.VERIFY
 
-    Returns:
-        The response.
-
-    Raises:
-        Exception: The host's JSON provider failed.
-    """
-    response = jsonify(status=answer.status, code=answer.code, result=answer.result, data=data)
-    response.status_code = answer.status
-    return response
+    def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
+        if self._machines.owner_of(document[MACHINE_CODE]) is not None:
+            raise MachineCodeTaken
+        return AVAILABLE, make_response(AVAILABLE, {})
 
 
-def limited(error: HTTPException) -> Response:
-    """Put the "no" of a limiter on the blueprint into the envelope, its headers kept.
+class ListMachines(Pipeline):
+    """Lists the machines of the user."""
 
-    Args:
-        error: What the limiter raised.
+    endpoint = _endpoints.GET
 
-    Returns:
-        The answer.
-
-    Raises:
-        Exception: The host's JSON provider failed.
-    """
-    _body.discard()
-    response = envelope(TOO_MANY_REQUESTS, {})
-    for header, value in error.get_response().headers:
-        if header.lower() not in ("content-type", "content-length", "content-encoding"):
-            response.headers.add(header, value)
-    name = (request.endpoint or "").rpartition(".")[2]
-    for endpoint in ENDPOINTS:
-        if endpoint.name == name:
-            _tell_refusal(Case(endpoint), TOO_MANY_REQUESTS)
-    return response
+    def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
+        limit = document.get(LIMIT, MAX_PAGE)
+        # One more than the page has, to know whether a page follows.
+        found = self._machines.list_for(user, after=document.get(AFTER), limit=limit + 1)
+        page = found[:limit]
+        data = {
+            "user_id": redact(user.id_number),
+            "machines": [_describe(machine) for machine in page],
+            "next": page[-1].machine_code if len(found) > limit else None,
+        }
+        return RETRIEVED, make_response(RETRIEVED, data)
 
 
-def app_of_request() -> Flask:
-    """Return the app that serves the current request, as signals name their sender.
+class _HostException(Exception):
+    """Carries an exception of ``authenticate`` past our own handlers."""
 
-    Returns:
-        The app itself, not the proxy.
-
-    Raises:
-        RuntimeError: There is no request.
-    """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    return app
+    def __init__(self, exception: Exception) -> None:
+        super().__init__()
+        self.exception = exception
 
 
-def _refuse(case: Case, error: Exception) -> Response:
-    _body.discard()
-    if not isinstance(error, Refusal):
-        _report(error)
-        return envelope(INTERNAL_ERROR, {})
-    response = envelope(error.answer, error.data)
-    if isinstance(error, Unauthorized):
-        response.headers["WWW-Authenticate"] = "Bearer"
-    _tell_refusal(case, error.answer)
-    return response
-
-
-def _tell_refusal(case: Case, answer: Answer) -> None:
-    _audit(case, answer)
-    if case.endpoint is REGISTER and signals.registration_refused.receivers:
-        with suppress(Exception):
-            facts = {"code": answer.code, "user_id": case.owner, "machine": case.machine}
-            signals.send(signals.registration_refused, app_of_request(), **facts)
-
-
-def _audit(case: Case, answer: Answer) -> None:
-    """Write the outcome into the log. It is final: a log that fails cannot change it."""
-    with suppress(Exception):
-        if _log.isEnabledFor(logging.INFO):
-            owner = case.owner
-            known = "nobody known" if owner is None else owner
-            _log.info("%s: %s for %s", request.endpoint, answer.code, known)
-
-
-def _report(error: Exception) -> None:
-    """Tell the log and the host's error reporter, as Flask does of an exception that nobody handled."""
-    # Reporters send the local variables of every frame along, and those below ours hold the values in clear.
-    reached: BaseException | None = error
-    seen: set[int] = set()  # causes may go round in a circle
-    while reached is not None and id(reached) not in seen:
-        seen.add(id(reached))
-        traceback.clear_frames(reached.__traceback__)
-        reached = reached.__cause__ or reached.__context__
-    with suppress(Exception):
-        _log.error("%s failed: answered %s", request.endpoint, INTERNAL_ERROR.code, exc_info=error)
-    try:
-        app = app_of_request()
-        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
-    except Exception:
-        with suppress(Exception):
-            _log.exception("A receiver of got_request_exception failed")
+def _describe(machine: Machine) -> dict[str, str]:
+    if machine.registered_at is None:
+        raise StoreFailure("list_for() returned a machine without registered_at")
+    facts: dict[str, str] = {name: getattr(machine, name) for name in MACHINE_FIELDS}
+    return {**facts, "registered_at": machine.registered_at.isoformat(timespec="microseconds")}

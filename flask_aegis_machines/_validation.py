@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from cerberus import TypeDefinition, Validator
 
-from ._errors import InvalidAegisSpeedId, InvalidRequest
-from ._records import MACHINE_FIELDS, Machine
+from ._errors import AegisSpeedIdMismatch, InvalidAegisSpeedId, InvalidRequest, UserNotFound
+from ._records import MACHINE_FIELDS, Machine, User
 
 __all__ = [
     "AEGISSPEED_ID",
@@ -22,9 +22,10 @@ __all__ = [
     "MAX_PAGE",
     "REGISTRATION",
     "VERIFICATION",
-    "Fields",
-    "Form",
-    "machine_of",
+    "Schema",
+    "ValidatedDocument",
+    "machine_from",
+    "require_user",
 ]
 
 AEGISSPEED_ID = "user_AegisSpeed_id"
@@ -93,8 +94,8 @@ class _Validator(Validator):  # type: ignore[misc]  # Cerberus ships no types
             self._error(field, self.schema[field]["meta"]["unlike"])
 
 
-class Fields:
-    """The checked fields of one request; no repr, and so no traceback, shows their values."""
+class ValidatedDocument:
+    """The checked fields of one request; its repr, and so no traceback, shows a value."""
 
     __slots__ = ("_values",)
 
@@ -105,22 +106,19 @@ class Fields:
         return self._values[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a field that may be left out.
+        """Return an optional field.
 
         Args:
             name: Name of the field.
-            default: What stands in its place.
+            default: Returned where the field is missing.
 
         Returns:
             Its value, or the default.
-
-        Raises:
-            Nothing.
         """
         return self._values.get(name, default)
 
     def __repr__(self) -> str:
-        return "<Fields, values withheld>"
+        return "<ValidatedDocument, values withheld>"
 
 
 def _patterns_of(schema: Mapping[str, Mapping[str, Any]]) -> dict[str, re.Pattern[str]]:
@@ -134,22 +132,22 @@ def _patterns_of(schema: Mapping[str, Mapping[str, Any]]) -> dict[str, re.Patter
     }
 
 
-class Form:
-    """The fields of one endpoint, against which many threads may check documents at once.
+class Schema:
+    """The fields of one kind of request. Many threads may validate documents at once.
 
     Args:
-        schema: The Cerberus schema, checked when the form is made.
+        rules: The rules of Cerberus by field. A field is required unless its rules say otherwise.
     """
 
-    def __init__(self, schema: Mapping[str, Mapping[str, object]]) -> None:
-        self.schema = {name: {"required": True, **rules} for name, rules in schema.items()}
-        self._patterns = _patterns_of(self.schema)
+    def __init__(self, rules: Mapping[str, Mapping[str, object]]) -> None:
+        self.rules = {name: {"required": True, **field_rules} for name, field_rules in rules.items()}
+        self._patterns = _patterns_of(self.rules)
         # A Validator holds the document that it checks, so no two threads may share one. Making one costs
         # more than using it, so those that are idle wait here: append and pop of a deque are atomic.
         self._idle: deque[Validator] = deque([self._new_validator()])
 
-    def check(self, document: Mapping[str, Any]) -> Fields:
-        """Check a document; fields that the form does not know are ignored.
+    def validate(self, document: Mapping[str, Any]) -> ValidatedDocument:
+        """Validate a document. Fields that the schema does not have are ignored.
 
         Args:
             document: The parsed body of a request.
@@ -162,7 +160,7 @@ class Form:
             InvalidRequest: Another field is; the error has a message for each.
         """
         if self._is_plainly_valid(document):
-            return Fields(document)
+            return ValidatedDocument(document)
         try:
             validator = self._idle.pop()
         except IndexError:
@@ -177,10 +175,10 @@ class Form:
             raise InvalidAegisSpeedId
         if errors:
             raise InvalidRequest(errors)
-        return Fields(document)
+        return ValidatedDocument(document)
 
     def _is_plainly_valid(self, document: Mapping[str, Any]) -> bool:
-        """Tell a good document, as most are, at a tenth of what Cerberus costs, which judges the others."""
+        """Return whether every field matches its pattern. Cerberus checks the documents that fail here."""
         for name, pattern in self._patterns.items():
             value = document.get(name)
             if not isinstance(value, str) or not pattern.fullmatch(value):
@@ -188,17 +186,17 @@ class Form:
         return bool(self._patterns)
 
     def _new_validator(self) -> Validator:
-        return _Validator(self.schema, allow_unknown=True)
+        return _Validator(self.rules, allow_unknown=True)
 
 
-REGISTRATION = Form(
+REGISTRATION = Schema(
     {
         AEGISSPEED_ID: _AEGISSPEED_ID_RULES,
         **{name: _MACHINE_CODE_RULES if name == MACHINE_CODE else _FACT_RULES for name in MACHINE_FIELDS},
     }
 )
-VERIFICATION = Form({AEGISSPEED_ID: _AEGISSPEED_ID_RULES, MACHINE_CODE: _MACHINE_CODE_RULES})
-LISTING = Form(
+VERIFICATION = Schema({AEGISSPEED_ID: _AEGISSPEED_ID_RULES, MACHINE_CODE: _MACHINE_CODE_RULES})
+LISTING = Schema(
     {
         AEGISSPEED_ID: _AEGISSPEED_ID_RULES,
         LIMIT: {**_LIMIT_RULES, "required": False},
@@ -207,16 +205,36 @@ LISTING = Form(
 )
 
 
-def machine_of(fields: Fields) -> Machine:
-    """Make the machine of a registration's fields.
+def machine_from(document: ValidatedDocument) -> Machine:
+    """Make the machine of a registration.
 
     Args:
-        fields: What ``REGISTRATION`` has checked.
+        document: What ``REGISTRATION`` has validated.
 
     Returns:
-        The machine, not bound to anybody.
+        The machine, not bound to a user.
+    """
+    return Machine(**{name: document[name] for name in MACHINE_FIELDS})
+
+
+def require_user(user: User | None, aegisspeed_id: str) -> User:
+    """Require that the token's user exists and has the AegisSpeed ID of the request.
+
+    There is one look-up, by the token's identity: another user's ID is refused whether or not it exists.
+
+    Args:
+        user: The user who has the token's identity, if any.
+        aegisspeed_id: The ID in the request.
+
+    Returns:
+        The user.
 
     Raises:
-        KeyError: The fields are those of another form.
+        UserNotFound: There is none.
+        AegisSpeedIdMismatch: The user has another AegisSpeed ID.
     """
-    return Machine(**{name: fields[name] for name in MACHINE_FIELDS})
+    if user is None:
+        raise UserNotFound
+    if user.aegisspeed_id != aegisspeed_id:
+        raise AegisSpeedIdMismatch
+    return user

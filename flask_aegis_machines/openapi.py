@@ -6,21 +6,19 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from ._body import MAX_BYTES
-from ._endpoints import ENDPOINTS, Endpoint
-from ._errors import (
-    ANSWERS,
+from ._answers import (
     INVALID_REQUEST,
     REGISTERED,
     RETRIEVED,
-    TAKEN,
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
     Answer,
 )
+from ._body import MAX_BYTES
+from ._endpoints import ENDPOINTS, Endpoint
 from ._records import MACHINE_FIELDS
 from ._redaction import redact
-from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Form
+from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, Schema
 
 __all__ = ["document"]
 
@@ -92,7 +90,7 @@ def document(prefix: str = "") -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     by_status: dict[str, list[Answer]] = {}
-    for answer in _answers(endpoint):
+    for answer in endpoint.answers:
         by_status.setdefault(str(answer.status), []).append(answer)
     return {
         "operationId": endpoint.name,
@@ -105,15 +103,6 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         },
         "responses": {status: _response(endpoint, answers) for status, answers in sorted(by_status.items())},
     }
-
-
-def _answers(endpoint: Endpoint) -> list[Answer]:
-    return [
-        answer
-        for answer in ANSWERS
-        if answer is endpoint.success
-        or (answer.status != endpoint.success.status and (answer is not TAKEN or endpoint.may_be_taken))
-    ]
 
 
 def _response(endpoint: Endpoint, answers: list[Answer]) -> dict[str, Any]:
@@ -129,10 +118,10 @@ def _response(endpoint: Endpoint, answers: list[Answer]) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     requests, answers, fields = {}, {}, {}
     for endpoint in ENDPOINTS:
-        requests[_request_name(endpoint)] = _form(endpoint.form)
-        for answer in _answers(endpoint):
+        requests[_request_name(endpoint)] = _request(endpoint.schema)
+        for answer in endpoint.answers:
             answers[_answer_name(endpoint, answer)] = _envelope(answer, _data(endpoint, answer))
-        fields.update({name: _field(name, rules) for name, rules in endpoint.form.schema.items()})
+        fields.update({name: _field(name, rules) for name, rules in endpoint.schema.rules.items()})
     return {
         **requests,
         **answers,
@@ -163,7 +152,7 @@ def _request_name(endpoint: Endpoint) -> str:
 
 
 def _answer_name(endpoint: Endpoint, answer: Answer) -> str:
-    own = answer in (endpoint.success, INVALID_REQUEST)
+    own = answer.status == 200 or answer is INVALID_REQUEST
     return f"{_verb(endpoint) if own else ''}Answer{answer.code}"
 
 
@@ -171,11 +160,11 @@ def _verb(endpoint: Endpoint) -> str:
     return endpoint.name.partition("_")[0].title()
 
 
-def _form(form: Form) -> dict[str, Any]:
+def _request(schema: Schema) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": _refs(*form.schema),
-        "required": [name for name, rules in form.schema.items() if rules["required"]],
+        "properties": _refs(*schema.rules),
+        "required": [name for name, rules in schema.rules.items() if rules["required"]],
     }
 
 
@@ -212,12 +201,12 @@ def _data(endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
         machines = {"type": "array", "maxItems": MAX_PAGE, "items": _ref("Machine")}
         return _object({**_refs("user_id"), "machines": machines, "next": following})
     if answer is INVALID_REQUEST:
-        return _object({"errors": _errors(endpoint.form)})
+        return _object({"errors": _errors(endpoint.schema)})
     return _object({})
 
 
-def _errors(form: Form) -> dict[str, Any]:
-    names = ["body", *(name for name in form.schema if name != AEGISSPEED_ID)]
+def _errors(schema: Schema) -> dict[str, Any]:
+    names = ["body", *(name for name in schema.rules if name != AEGISSPEED_ID)]
     return {
         "type": "object",
         "description": "Messages by field; `body` stands for the body as a whole.",

@@ -12,8 +12,7 @@ from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token
 from werkzeug.test import TestResponse
 
-from flask_aegis_machines import User, create_blueprint
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from tests.servers import (
     GaleraCluster,
@@ -24,14 +23,12 @@ from tests.servers import (
     require_mariadb,
     require_postgres,
 )
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND
 
 from . import conforming
 
 pytest.register_assert_rewrite("flask_aegis_machines.testing")
 
-REGISTER_PATH = REGISTER.path
-FIRST = User(1, "ASD000001", "110101199003071234")
-SECOND = User(2, "ASD000002", "220202199104082345")
 
 # Options meant for this run of pytest are not meant for one that a test starts.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}

@@ -10,46 +10,34 @@ from typing import Any, NoReturn
 import pytest
 from flask import Flask, Response, got_request_exception, jsonify
 from flask.testing import FlaskClient
-from flask_jwt_extended import JWTManager, create_access_token
+from flask_jwt_extended import JWTManager
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.exceptions import Unauthorized as WerkzeugUnauthorized
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import (
     ConfigurationError,
-    Machine,
     Unauthorized,
     User,
     UserNotFound,
     create_blueprint,
 )
-from flask_aegis_machines._errors import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from tests.support.hosts import (
+    FIRST,
+    REGISTER_PATH,
+    SECOND,
+    BrokenStore,
+    assert_answer,
+    authorization,
+    envelope,
+    example,
+    mount,
+)
 
-from .conftest import FIRST, REGISTER_PATH, SECOND
-from .test_body import JSON
+JSON = "application/json"
 
 Register = Callable[..., TestResponse]
-
-
-def envelope(code: str, **data: object) -> dict[str, object]:
-    """Return the whole body that belongs to a code."""
-    answer = next(answer for answer in ANSWERS if answer.code == code)
-    return {"status": answer.status, "code": code, "result": answer.result, "data": data}
-
-
-def assert_answer(answer: TestResponse, code: str, **data: object) -> None:
-    """Assert the whole of an answer: JSON, its envelope, and the status in two places."""
-    assert answer.mimetype == "application/json"
-    assert answer.json == envelope(code, **data)
-    assert answer.status_code == answer.json["status"]
-    assert ("WWW-Authenticate" in answer.headers) == (code == "10401")
-
-
-def authorization(app: Flask, identity: str) -> dict[str, str]:
-    """Return the header that a user signed in sends."""
-    with app.app_context():
-        return {"Authorization": f"Bearer {create_access_token(identity=identity)}"}
 
 
 class Asynchronous:
@@ -59,25 +47,6 @@ class Asynchronous:
 
 async def asynchronous() -> None:
     """Identify a caller as a host on another framework might."""
-
-
-class BrokenStore(MemoryMachineStore):
-    """Fails with whatever it is given."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-    def bind(self, machine: Machine, user: User) -> NoReturn:
-        raise self.error
-
-
-def mount(machines: MemoryMachineStore, authenticate: Callable[[], object | None] = lambda: 1) -> Flask:
-    """Make a host without tokens of its own."""
-    app = Flask("host")
-    users = MemoryUserStore([FIRST, SECOND])
-    app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=authenticate))
-    return app
 
 
 class TestAnswers:
@@ -189,12 +158,6 @@ class TestAnswers:
         assert answer.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
         assert answer.headers["Content-Security-Policy"] == "sandbox"
         assert "Content-Encoding" not in answer.headers
-
-
-def example() -> dict[str, object]:
-    """Return a good document of the first user's, for hosts without the fixtures."""
-    facts = dict.fromkeys([name for name in Machine.__dataclass_fields__ if name != "registered_at"], "x64")
-    return {**facts, "user_AegisSpeed_id": "ASD000001", "machine_code": "0123456789abcdef" * 2}
 
 
 class TestOrder:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from flask_aegis_machines._body import MAX_BYTES
-from tests.conftest import REGISTER_PATH
+from tests.support.hosts import REGISTER_PATH
 
 Register = Callable[..., TestResponse]
 JSON = "application/json"

@@ -31,8 +31,9 @@ from flask_aegis_machines import (
 from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, SECOND
 
-from .conftest import ENVIRONMENT, FIRST, SECOND
+from .conftest import ENVIRONMENT
 from .test_csv_import import CODES, HEADER, line_of
 
 CHECKOUT = Path(example_app.__file__).parents[1]

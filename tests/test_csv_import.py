@@ -16,8 +16,7 @@ from flask_aegis_machines._errors import MachineCodeTaken, Refusal
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import FIRST, SECOND
+from tests.support.hosts import FIRST, SECOND
 
 HEADER = ",".join(COLUMNS)
 CODES = [f"{number:032}" for number in range(2000)]

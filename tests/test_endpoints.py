@@ -12,13 +12,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, User, create_blueprint
+from flask_aegis_machines._answers import AVAILABLE, INVALID_REQUEST, RETRIEVED, TAKEN
 from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
-from flask_aegis_machines._errors import AVAILABLE, INVALID_REQUEST, RETRIEVED, TAKEN
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import FIRST, SECOND
-from .test_blueprint import authorization, example
+from tests.support.hosts import FIRST, SECOND, authorization, example
 
 Call = Callable[..., TestResponse]
 CODE = make_machine().machine_code
@@ -191,7 +189,7 @@ class TestGates:
         """Everything from ``first`` on is wrong at once; the order is that of the registration."""
         wrong = set(self.WRONGS[first:])
         document: dict[str, object] = {"user_AegisSpeed_id": "ASD000002", "machine_code": CODE}
-        app.config[endpoint.switch] = "10001" not in wrong
+        app.config[endpoint.config_key] = "10001" not in wrong
         headers = {} if "10401" in wrong else authorization(app, "3" if "10003" in wrong else "1")
         if "10400" in wrong:
             document.update(machine_code="", limit=0)
@@ -204,10 +202,10 @@ class TestGates:
         answer = client.post(endpoint.path, data=body, content_type=content_type, headers=headers)
         assert answer.get_json()["code"] == self.WRONGS[first][:5]
 
-    @pytest.mark.parametrize("closed", ENDPOINTS, ids=lambda endpoint: endpoint.switch)
+    @pytest.mark.parametrize("closed", ENDPOINTS, ids=lambda endpoint: endpoint.config_key)
     def test_each_endpoint_has_its_own_switch(self, app: Flask, call: Call, closed: Endpoint) -> None:
         """Closing one closes no other."""
-        app.config[closed.switch] = False
+        app.config[closed.config_key] = False
         fields = {REGISTER: example(), VERIFY: {"machine_code": CODE}, GET: {}}
         answers = {endpoint: call(endpoint, **sent).get_json()["code"] for endpoint, sent in fields.items()}
         assert answers == {**dict.fromkeys(ENDPOINTS, "10000"), closed: "10001"}

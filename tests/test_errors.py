@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_aegis_machines import _errors
+from flask_aegis_machines import _answers, _errors
 
 DOCUMENTED = {
     "10000": (200, "Machine registered successfully"),
@@ -19,22 +19,22 @@ DOCUMENTED = {
 
 def test_the_documented_answers_are_exact() -> None:
     """The seven answers of the API document are there to the letter."""
-    table = {answer.code: (answer.status, answer.result) for answer in reversed(_errors.ANSWERS)}
+    table = {answer.code: (answer.status, answer.result) for answer in reversed(_answers.ANSWERS)}
     assert {code: table[code] for code in DOCUMENTED} == DOCUMENTED
 
 
 def test_other_answers_cannot_collide_with_documented_ones() -> None:
     """What the API document is silent about has the code 10 + HTTP status, once each."""
-    others = [answer for answer in _errors.ANSWERS if answer.code not in DOCUMENTED]
+    others = [answer for answer in _answers.ANSWERS if answer.code not in DOCUMENTED]
     assert [answer.code for answer in others] == [f"10{answer.status}" for answer in others]
-    refusals = [answer.code for answer in _errors.ANSWERS if answer.status != 200]
+    refusals = [answer.code for answer in _answers.ANSWERS if answer.status != 200]
     assert len(set(refusals)) == len(refusals)
 
 
 def test_the_table_has_every_answer() -> None:
     """No answer of the module is missing from the table, on which documents and tests are built."""
-    assert set(_errors.ANSWERS) == {
-        each for each in vars(_errors).values() if isinstance(each, _errors.Answer)
+    assert set(_answers.ANSWERS) == {
+        each for each in vars(_answers).values() if isinstance(each, _answers.Answer)
     }
 
 
@@ -63,7 +63,7 @@ def test_refusals_that_carry_something_say_it_in_words(by_same_user: bool) -> No
 
 def test_the_answers_that_we_added_do_not_change() -> None:
     """Clients may have come to rely on the texts as well as on the codes."""
-    assert {answer.code: answer.result for answer in _errors.ANSWERS if answer.code > "10006"} == {
+    assert {answer.code: answer.result for answer in _answers.ANSWERS if answer.code > "10006"} == {
         "10400": "Invalid request",
         "10401": "Missing or invalid token",
         "10413": "Request body too large",

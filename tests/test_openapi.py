@@ -18,15 +18,15 @@ from werkzeug.test import TestResponse
 from example_app import create_app
 from example_app.models import db
 from flask_aegis_machines import openapi
+from flask_aegis_machines._answers import ANSWERS, TAKEN
 from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
-from flask_aegis_machines._errors import ANSWERS, TAKEN, InvalidAegisSpeedId, InvalidRequest
+from flask_aegis_machines._errors import InvalidAegisSpeedId, InvalidRequest
 from flask_aegis_machines._validation import _HASHES_OF_NOTHING
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, REGISTER_PATH, authorization, mount
 
 from .conforming import DOCUMENT
-from .conftest import FIRST, REGISTER_PATH
-from .test_blueprint import authorization, mount
 
 Register = Callable[..., TestResponse]
 
@@ -75,8 +75,8 @@ class TestDocument:
         """An operation has its own "yes", and every other answer of the table that it can give."""
         expected = {
             f"{answer.status} {answer.code}": answer
-            for answer in (endpoint.success, *ANSWERS)
-            if answer is endpoint.success or answer.status != 200
+            for answer in (endpoint.answers[0], *ANSWERS)
+            if answer is endpoint.answers[0] or answer.status != 200
         }
         if endpoint is GET:
             del expected[f"{TAKEN.status} {TAKEN.code}"]
@@ -300,7 +300,7 @@ class TestRequests:
 def passes(endpoint: Endpoint, body: dict[str, Any]) -> bool:
     """Tell whether the endpoint's form lets a body through."""
     try:
-        endpoint.form.check(body)
+        endpoint.schema.validate(body)
     except (InvalidAegisSpeedId, InvalidRequest):
         return False
     return True

@@ -15,7 +15,7 @@ from flask_jwt_extended import create_access_token
 
 from example_app import create_app
 from example_app.models import Machine, db
-from tests.conftest import REGISTER_PATH
+from tests.support.hosts import REGISTER_PATH
 
 SECRET = "a secret of the tests, of more than 32 bytes"
 PROCESSES = 4

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines._config import DEFAULTS
-from flask_aegis_machines._errors import ANSWERS
 
 from .conftest import ENVIRONMENT
 

@@ -6,11 +6,10 @@ from dataclasses import FrozenInstanceError, astuple
 
 import pytest
 
-from flask_aegis_machines import User
+from flask_aegis_machines import Owner, User
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import FIRST
+from tests.support.hosts import FIRST
 
 
 def test_the_fields_are_those_of_the_api_document() -> None:
@@ -34,7 +33,7 @@ def test_no_repr_shows_an_identifier() -> None:
     """Records may stand in tracebacks and error reports, so they show neither hardware nor ID numbers."""
     machine = make_machine()
     user = User("alice@example.org", "ASD000001", "110101199003071234")
-    shown = f"{machine!r} {user!r}"
+    shown = f"{machine!r} {user!r} {Owner(user.key)!r}"
     hidden = [*filter(None, astuple(machine)), *astuple(user)]
     assert [value for value in hidden if value in shown] == []
 
@@ -44,3 +43,9 @@ def test_records_do_not_change(record: object, name: str) -> None:
     """What was checked is what is bound."""
     with pytest.raises(FrozenInstanceError):
         setattr(record, name, "another")
+
+
+@pytest.mark.parametrize(("key", "is_first"), [(1, True), ("1", True), (2, False), (None, False)])
+def test_owners_are_compared_by_key_as_text(key: object, is_first: bool) -> None:
+    """A driver may return a key in another type, and a deleted owner is nobody."""
+    assert Owner(key).is_user(FIRST) is is_first

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,16 +20,15 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, create_blueprint
+from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
-from flask_aegis_machines._errors import ANSWERS
 from flask_aegis_machines.signals import machine_registered, registration_refused
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, authorization, example
 
-from .conftest import FIRST, REGISTER_PATH, SECOND
 from .stores.sqlalchemy import models
-from .test_blueprint import authorization, example
 
 Provoke = Callable[..., TestResponse]
 Heard = list[tuple[str, dict[str, Any]]]
@@ -39,7 +39,7 @@ CALLS = [
     pytest.param(endpoint, code, id=f"{endpoint.name.partition('_')[0]}-{code}")
     for endpoint in ENDPOINTS
     for code in CODES
-    if endpoint.may_be_taken or code != "10004"
+    if any(answer.code == code for answer in endpoint.answers)
 ]
 OWNER = "110***********1234"
 KNOWS_OWNER = {"10000", "10004", "10006"}
@@ -53,10 +53,10 @@ def provoke(
     """Send a request that gets the code, the first time."""
 
     def send(code: str, endpoint: Endpoint = REGISTER) -> TestResponse:
-        body = {name: document[name] for name in endpoint.form.schema if name in document}
+        body = {name: document[name] for name in endpoint.schema.rules if name in document}
         how: dict[str, Any] = {"headers": authorization(app, "1"), "json": body}
         if code == "10001":
-            app.config[endpoint.switch] = False
+            app.config[endpoint.config_key] = False
         elif code == "10002":
             body["user_AegisSpeed_id"] = "short"
         elif code == "10003":
@@ -68,7 +68,7 @@ def provoke(
         elif code == "10006":
             body["user_AegisSpeed_id"] = SECOND.aegisspeed_id
         elif code == "10400":
-            body[list(endpoint.form.schema)[-1]] = ""
+            body[list(endpoint.schema.rules)[-1]] = ""
         elif code == "10401":
             how["headers"] = {}
         elif code == "10413":
@@ -130,8 +130,18 @@ class TestRegistered:
         """A registration sends the code of the answer, the redacted owner and the machine, once."""
         provoke("10000")
         del document["user_AegisSpeed_id"]
-        facts = {"code": "10000", "user_id": OWNER, "machine": Machine(**document)}
-        assert heard == [("registered", facts)]
+        ((signal, facts),) = heard
+        machine = facts.pop("machine")
+        assert (signal, facts) == ("registered", {"code": "10000", "user_id": OWNER})
+        assert replace(machine, registered_at=None) == Machine(**document)
+
+    def test_the_machine_has_its_stored_timestamp(
+        self, provoke: Provoke, heard: Heard, machines: MemoryMachineStore
+    ) -> None:
+        """The machine in the signal is the one that the store has."""
+        provoke("10000")
+        assert [heard[0][1]["machine"]] == machines.list_for(FIRST)
+        assert heard[0][1]["machine"].registered_at is not None
 
     def test_a_repetition_by_the_owner_sends_none(self, app: Flask, provoke: Provoke, heard: Heard) -> None:
         """What stores nothing is not news, though it is answered "yes"."""
@@ -284,7 +294,7 @@ class TestAudit:
         caplog.set_level(logging.INFO, LOGGER.name)
         provoke(code, endpoint)
         (record,) = caplog.records
-        caller = OWNER if code in KNOWS_OWNER else "nobody known"
+        caller = OWNER if code in KNOWS_OWNER else "an unknown user"
         level, line = "INFO", f"aegis_machines.{endpoint.name}: {code} for {caller}"
         if code == "10005":
             level, line = "ERROR", f"aegis_machines.{endpoint.name} failed: answered 10005"

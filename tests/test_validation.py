@@ -1,4 +1,4 @@
-"""Which documents a form lets through."""
+"""Which documents a schema lets through."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from flask_aegis_machines._errors import InvalidAegisSpeedId, InvalidRequest
+from flask_aegis_machines._errors import (
+    AegisSpeedIdMismatch,
+    InvalidAegisSpeedId,
+    InvalidRequest,
+    UserNotFound,
+)
 from flask_aegis_machines._records import MACHINE_FIELDS
-from flask_aegis_machines._validation import LISTING, REGISTRATION, VERIFICATION, Form
+from flask_aegis_machines._validation import LISTING, REGISTRATION, VERIFICATION, Schema, require_user
+from tests.support.hosts import FIRST
 
 FACTS = MACHINE_FIELDS[1:]
 NOT_STRINGS = [None, True, 0, 123456789, 1.5, ["a"] * 32, {"a": "b"}]
@@ -22,20 +28,20 @@ CONTROLS = ["\0", "\x1f", "\n", "\x7f", "\x80", "\x9f"]
 def messages(document: dict[str, Any]) -> dict[str, list[str]]:
     """Return the messages that a document earns."""
     with pytest.raises(InvalidRequest) as refusal:
-        REGISTRATION.check(document)
+        REGISTRATION.validate(document)
     return refusal.value.errors
 
 
 def test_the_documented_example_passes(document: dict[str, Any]) -> None:
     """The fields of a good document come out as they went in."""
-    fields = REGISTRATION.check(document)
+    fields = REGISTRATION.validate(document)
     assert {name: fields[name] for name in document} == document
 
 
 @pytest.mark.parametrize("good", ["~!#$%&'()", "a" * 9, '"\\/{}[]<>'])
 def test_an_aegisspeed_id_is_nine_printable_ascii_characters(document: dict[str, Any], good: str) -> None:
     """Any printable ASCII character may stand in an AegisSpeed ID."""
-    assert REGISTRATION.check({**document, "user_AegisSpeed_id": good})["user_AegisSpeed_id"] == good
+    assert REGISTRATION.validate({**document, "user_AegisSpeed_id": good})["user_AegisSpeed_id"] == good
 
 
 @pytest.mark.parametrize(
@@ -49,13 +55,13 @@ def test_an_aegisspeed_id_is_nine_printable_ascii_characters(document: dict[str,
 def test_a_bad_aegisspeed_id_is_10002(document: dict[str, Any], bad: object) -> None:
     """Whatever else is wrong, an ill-formed AegisSpeed ID is named first."""
     with pytest.raises(InvalidAegisSpeedId):
-        REGISTRATION.check({**document, "user_AegisSpeed_id": bad, "machine_cpu": 7})
+        REGISTRATION.validate({**document, "user_AegisSpeed_id": bad, "machine_cpu": 7})
 
 
 def test_a_missing_aegisspeed_id_is_10002() -> None:
     """An empty document lacks its AegisSpeed ID first of all."""
     with pytest.raises(InvalidAegisSpeedId):
-        REGISTRATION.check({})
+        REGISTRATION.validate({})
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_one_character_repeated_identifies_no_machine(document: dict[str, Any], 
     """A code of one character is refused, one that differs in a single place is not."""
     code = character * 32
     assert messages({**document, "machine_code": code}) == {"machine_code": ["does not identify a machine"]}
-    assert REGISTRATION.check({**document, "machine_code": code[:-1] + "x"})
+    assert REGISTRATION.validate({**document, "machine_code": code[:-1] + "x"})
 
 
 @pytest.mark.parametrize("field", FACTS)
@@ -120,7 +126,7 @@ def test_a_fact_has_no_control_characters(document: dict[str, Any], control: str
 )
 def test_a_fact_may_be_any_other_text(document: dict[str, Any], good: str) -> None:
     """Unicode of any script passes unchanged; a length is counted in characters."""
-    assert REGISTRATION.check({**document, "machine_cpu": good})["machine_cpu"] == good
+    assert REGISTRATION.validate({**document, "machine_cpu": good})["machine_cpu"] == good
 
 
 @pytest.mark.parametrize("field", MACHINE_FIELDS)
@@ -143,12 +149,12 @@ def test_all_bad_fields_are_named_at_once(document: dict[str, Any]) -> None:
 
 def test_fields_of_newer_clients_are_ignored(document: dict[str, Any]) -> None:
     """A field that this server does not know is no error, whatever it holds."""
-    assert REGISTRATION.check({**document, "tpm_key": {"deep": [None]}, "\ud800": "\0"})
+    assert REGISTRATION.validate({**document, "tpm_key": {"deep": [None]}, "\ud800": "\0"})
 
 
 def test_checked_fields_show_no_value(document: dict[str, Any]) -> None:
     """Fields may stand in tracebacks and error reports."""
-    assert repr(REGISTRATION.check(document)) == "<Fields, values withheld>"
+    assert repr(REGISTRATION.validate(document)) == "<ValidatedDocument, values withheld>"
 
 
 LISTED = {"user_AegisSpeed_id": "ASD000001", "limit": 5}
@@ -156,7 +162,7 @@ LISTED = {"user_AegisSpeed_id": "ASD000001", "limit": 5}
 
 def test_threads_do_not_share_a_verdict() -> None:
     """Good and bad documents that Cerberus checks at once each get their own verdict."""
-    form = Form(LISTING.schema)
+    schema = Schema(LISTING.rules)
     start = Barrier(8)
 
     def count_passes(number: int) -> int:
@@ -164,7 +170,7 @@ def test_threads_do_not_share_a_verdict() -> None:
         start.wait()
         for _ in range(300):
             with suppress(InvalidRequest):
-                form.check({**LISTED, "limit": 0} if number % 2 else LISTED)
+                schema.validate({**LISTED, "limit": 0} if number % 2 else LISTED)
                 passes += 1
         return passes
 
@@ -174,13 +180,13 @@ def test_threads_do_not_share_a_verdict() -> None:
 
 def test_a_validator_is_made_once_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Making one costs more than using it; while it waits, it holds no document."""
-    form = Form(LISTING.schema)
-    monkeypatch.setattr(form, "_new_validator", pytest.fail)
+    schema = Schema(LISTING.rules)
+    monkeypatch.setattr(schema, "_new_validator", pytest.fail)
     for _ in range(3):
-        form.check(LISTED)
+        schema.validate(LISTED)
     with pytest.raises(InvalidRequest):
-        form.check({**LISTED, "limit": 70707})
-    (validator,) = form._idle
+        schema.validate({**LISTED, "limit": 70707})
+    (validator,) = schema._idle
     assert "70707" not in repr(vars(validator))
 
 
@@ -193,21 +199,35 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("form", [REGISTRATION, VERIFICATION])
+@pytest.mark.parametrize("schema", [REGISTRATION, VERIFICATION])
 @pytest.mark.parametrize("name", ["user_AegisSpeed_id", "machine_code", "machine_cpu"])
 def test_what_passes_without_cerberus_is_what_passes_with_it(
-    form: Form, name: str, document: dict[str, Any]
+    schema: Schema, name: str, document: dict[str, Any]
 ) -> None:
     """The short way for good documents and the library's own verdict are the same for every odd value."""
-    good = {field: document[field] for field in form.schema}
-    assert form._is_plainly_valid(good)
+    good = {field: document[field] for field in schema.rules}
+    assert schema._is_plainly_valid(good)
     for value in ODD:
         odd = {**good, name: value}
-        assert form._is_plainly_valid(odd) == form._new_validator().validate(odd, normalize=False), value
+        assert schema._is_plainly_valid(odd) == schema._new_validator().validate(odd, normalize=False), value
     good.popitem()
-    assert not form._is_plainly_valid(good)
+    assert not schema._is_plainly_valid(good)
 
 
 def test_a_form_with_more_to_it_is_cerberus_s_alone() -> None:
     """Optional fields and integers have no short way."""
     assert not LISTING._is_plainly_valid({"user_AegisSpeed_id": "ASD000001"})
+
+
+def test_the_user_must_have_the_requested_id() -> None:
+    """The AegisSpeed ID in the request is compared exactly with that of the token's user."""
+    assert require_user(FIRST, "ASD000001") is FIRST
+    for other in ("ASD000002", "asd000001"):
+        with pytest.raises(AegisSpeedIdMismatch):
+            require_user(FIRST, other)
+
+
+def test_a_deleted_user_is_not_found() -> None:
+    """A token whose user does not exist is refused as such, whatever ID the request has."""
+    with pytest.raises(UserNotFound):
+        require_user(None, "ASD000001")

@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 
-from flask_aegis_machines._errors import (
+from flask_aegis_machines._answers import (
     INVALID_REQUEST,
     MISMATCH,
     REGISTERED,

@@ -19,7 +19,7 @@ from flask import Flask, jsonify, request
 
 from example_app import create_app, this_machine, this_machine_facts
 from example_app.models import Machine, User, db
-from flask_aegis_machines._errors import ANSWERS
+from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines._validation import REGISTRATION
 
@@ -89,7 +89,7 @@ class TestCollect:
         monkeypatch.setattr(this_machine_facts, "MACHINE_IDS", ids)
         facts = this_machine_facts.collect()
         assert tuple(facts) == MACHINE_FIELDS
-        REGISTRATION.check({"user_AegisSpeed_id": "ASD000001", **facts})
+        REGISTRATION.validate({"user_AegisSpeed_id": "ASD000001", **facts})
         assert facts["machine_os_name"] in Path("/etc/os-release").read_text()
         assert facts["machine_os_version"] in Path("/proc/version").read_text()
         assert (facts["machine_platform"], facts["windows_product_id"]) == ("linux", "none")

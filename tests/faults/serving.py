@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from flask_aegis_machines._records import MACHINE_FIELDS
-from tests.conftest import REGISTER_PATH
 from tests.servers import wait_until
+from tests.support.hosts import REGISTER_PATH
 
 from .history import UNANSWERED, Operation
 

@@ -22,9 +22,8 @@ from werkzeug.test import TestResponse
 
 from flask_aegis_machines import MachineStore, UserStore, bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.conftest import FIRST, REGISTER_PATH
 from tests.stores.sqlalchemy.models import Account, Base, Machine
-from tests.test_blueprint import assert_answer, example
+from tests.support.hosts import FIRST, REGISTER_PATH, assert_answer, example
 
 CODE = str(example()["machine_code"])
 COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}

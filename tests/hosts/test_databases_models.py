@@ -21,7 +21,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.test_blueprint import assert_answer
+from tests.support.hosts import assert_answer
 
 from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read, register
 

@@ -22,7 +22,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from tests.stores.sqlalchemy.conftest import ENGINES, params
-from tests.test_blueprint import assert_answer
+from tests.support.hosts import assert_answer
 
 from .test_databases import (
     CODE,

@@ -25,8 +25,8 @@ from flask_aegis_machines import (
 )
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
-from tests.conftest import FIRST, SECOND
 from tests.servers import PostgresServer, Proxy
+from tests.support.hosts import FIRST, SECOND
 
 from .test_databases import CODE, assert_binds_once, mount
 

@@ -22,7 +22,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from flask_aegis_machines import create_blueprint
-from flask_aegis_machines._errors import ANSWERS
+from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
@@ -30,9 +30,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.servers import require_module
-from tests.test_blueprint import assert_answer, authorization, example, mount
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, assert_answer, authorization, example, mount
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter

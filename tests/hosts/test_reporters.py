@@ -28,10 +28,9 @@ from flask_aegis_machines import MachineStore, User, UserStore, create_blueprint
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.conftest import REGISTER_PATH
 from tests.servers import require_module
 from tests.stores.sqlalchemy.models import Account, Base, Machine
-from tests.test_blueprint import BrokenStore, authorization
+from tests.support.hosts import REGISTER_PATH, BrokenStore, authorization
 
 ENDPOINT = "aegis_machines.register_machine_info_by_aegisspeed_id"
 

@@ -20,13 +20,12 @@ import pytest
 from flask_aegis_machines._body import MAX_BYTES
 from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.stores.memory import MemoryMachineStore
-from tests.conftest import FIRST, REGISTER_PATH, SECOND
 from tests.faults.history import Operation, violations
 from tests.faults.serving import ROOT, Client, Gunicorn
 from tests.faults.test_faults import bound
 from tests.servers import PostgresServer, require_driver, require_module, require_postgres
 from tests.servers.process import free_port
-from tests.test_blueprint import assert_answer, envelope, example, mount
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, assert_answer, envelope, example, mount
 
 CODES = [f"{number:032}" for number in range(1, 6)]
 CLIENTS = 40
@@ -47,9 +46,8 @@ monkey.patch_all()
 import gevent
 from flask import json, request
 
-from tests.conftest import REGISTER_PATH
 from flask_aegis_machines.stores.memory import MemoryMachineStore
-from tests.test_blueprint import example, mount
+from tests.support.hosts import REGISTER_PATH, example, mount
 
 
 def authenticate():

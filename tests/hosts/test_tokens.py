@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from flask import Flask, g, jsonify, request
-from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
-from tests.conftest import FIRST, REGISTER_PATH, SECOND
-from tests.test_blueprint import assert_answer, example, mount
-
-SECRET = "a secret of the tests" * 4  # long enough for every algorithm
-
-
-def host(authenticate: Callable[[], object | None], **config: object) -> Flask:
-    """Make a host with two users in memory; the first is told "yes" again and again."""
-    app = mount(MemoryMachineStore(), authenticate)
-    app.config.update(AEGIS_MACHINES_REPEAT_BY_OWNER=True, **config)
-    return app
-
-
-def bearing(token: str) -> dict[str, str]:
-    """Return the header that the API document asks for."""
-    return {"Authorization": f"Bearer {token}"}
-
-
-def ask(
-    client: FlaskClient, token: str | None = None, headers: dict[str, str] | None = None, **changes: object
-) -> str:
-    """Register the first user's machine; return the code of the answer, which is right as a whole."""
-    sent = {**({} if token is None else bearing(token)), **(headers or {})}
-    document = {**example(), **changes}
-    answer = client.post(REGISTER_PATH, json=document, headers=sent)
-    code: str = answer.get_json()["code"]
-    bound = {"machine_code": document["machine_code"], "user_id": "110***********1234"}
-    assert_answer(answer, code, **(bound if code == "10000" else {}))
-    return code
+from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, example
+from tests.support.tokens import SECRET, ask, bearing, host
 
 
 def test_http_basic() -> None:

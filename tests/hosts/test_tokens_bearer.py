@@ -12,10 +12,9 @@ import jwt
 import pytest
 
 from flask_aegis_machines import Unauthorized, bearer
-from tests.conftest import REGISTER_PATH
-from tests.hosts.test_tokens import SECRET, ask, bearing, host
 from tests.servers import require_module
-from tests.test_blueprint import example
+from tests.support.hosts import REGISTER_PATH, example
+from tests.support.tokens import SECRET, ask, bearing, host
 
 Verify = Callable[[str], object]
 CLAIMS = {"sub": "1", "aud": "machines", "exp": int(time.time()) + 86400}

@@ -20,7 +20,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.hosts.test_tokens import SECRET, ask
+from tests.support.tokens import SECRET, ask
 
 db = SQLAlchemy()
 

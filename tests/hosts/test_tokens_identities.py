@@ -20,7 +20,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.hosts.test_tokens import ask
+from tests.support.tokens import ask
 
 UUID = uuid.UUID("0f0e0d0c-0b0a-4908-8706-050403020100")
 NEEDS_UUIDS = pytest.mark.skipif(not hasattr(sqlalchemy, "Uuid"), reason="needs the type Uuid: SQLAlchemy 2")

@@ -7,9 +7,8 @@ from typing import Any
 
 import jwt
 import pytest
-from flask import Flask, Response, jsonify
+from flask import Response, jsonify
 from flask_jwt_extended import (
-    JWTManager,
     create_access_token,
     create_refresh_token,
     current_user,
@@ -21,28 +20,7 @@ from flask_jwt_extended import (
     set_access_cookies,
 )
 
-from flask_aegis_machines import jwt_identity
-from tests.hosts.test_tokens import SECRET, ask, bearing, host
-
-
-def jwt_host(**config: object) -> Flask:
-    """Make a host with a secret; what else it has is given."""
-    app = host(jwt_identity, **{"JWT_SECRET_KEY": SECRET, **config})
-    JWTManager(app)
-    return app
-
-
-def manager_of(app: Flask) -> JWTManager:
-    """Return what a host sets its callbacks on."""
-    manager: JWTManager = app.extensions["flask-jwt-extended"]
-    return manager
-
-
-def access_token(app: Flask, identity: Any = "1", **how: Any) -> str:
-    """Return the token of a user who signs in."""
-    with app.app_context():
-        token: str = create_access_token(identity, **how)
-    return token
+from tests.support.tokens import access_token, ask, bearing, jwt_host, manager_of
 
 
 def test_whoever_signs_out_is_out() -> None:

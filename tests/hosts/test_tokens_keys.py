@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.hosts.test_tokens import SECRET, ask
-from tests.hosts.test_tokens_jwt import access_token, jwt_host, manager_of
+from tests.support.tokens import SECRET, access_token, ask, jwt_host, manager_of
 
 
 class Pair(NamedTuple):

@@ -14,7 +14,7 @@ from flask_login import (
 )
 
 from flask_aegis_machines import login_identity
-from tests.hosts.test_tokens import SECRET, ask, host
+from tests.support.tokens import SECRET, ask, host
 
 
 class Member(UserMixin):

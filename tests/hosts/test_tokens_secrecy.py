@@ -15,10 +15,8 @@ from flask_jwt_extended import JWTManager, create_refresh_token
 from flask_login import LoginManager, UserMixin
 
 from flask_aegis_machines import Unauthorized, bearer, jwt_identity, login_identity
-from tests.conftest import REGISTER_PATH
-from tests.hosts.test_tokens import SECRET, bearing, host
-from tests.hosts.test_tokens_jwt import access_token, jwt_host, manager_of
-from tests.test_blueprint import BrokenStore, example, mount
+from tests.support.hosts import REGISTER_PATH, BrokenStore, example, mount
+from tests.support.tokens import SECRET, access_token, bearing, host, jwt_host, manager_of
 
 Headers = dict[str, str]
 KEY = "a-long-random-key-of-the-host"

@@ -16,10 +16,9 @@ from sqlalchemy import select
 
 from flask_aegis_machines import bearer, create_blueprint, login_identity
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.conftest import REGISTER_PATH
-from tests.hosts.test_tokens import SECRET, ask, bearing
 from tests.servers import require_module
-from tests.test_blueprint import assert_answer
+from tests.support.hosts import REGISTER_PATH, assert_answer
+from tests.support.tokens import SECRET, ask, bearing
 
 SIGN_IN = {"email": "ada@example.org", "password": "correct horse"}
 Start = Callable[..., Flask]

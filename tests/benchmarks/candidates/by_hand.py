@@ -17,8 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_jwt_extended import JWTManager, get_jwt_identity, jwt_required
 from sqlalchemy.exc import IntegrityError
 
-from flask_aegis_machines._endpoints import REGISTER
-from flask_aegis_machines._errors import (
+from flask_aegis_machines._answers import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -27,6 +26,7 @@ from flask_aegis_machines._errors import (
     UNAUTHORIZED,
     Answer,
 )
+from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines._redaction import redact
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope

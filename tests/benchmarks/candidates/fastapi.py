@@ -18,8 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import declarative_base
 
-from flask_aegis_machines._endpoints import REGISTER
-from flask_aegis_machines._errors import (
+from flask_aegis_machines._answers import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -28,6 +27,7 @@ from flask_aegis_machines._errors import (
     UNAUTHORIZED,
     Answer,
 )
+from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope

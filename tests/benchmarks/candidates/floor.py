@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import jwt
 from psycopg_pool import ConnectionPool
 
-from flask_aegis_machines._endpoints import REGISTER
-from flask_aegis_machines._errors import (
+from flask_aegis_machines._answers import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -24,6 +23,7 @@ from flask_aegis_machines._errors import (
     UNAUTHORIZED,
     Answer,
 )
+from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines._redaction import redact
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope

@@ -13,8 +13,7 @@ from flask_smorest import Api, Blueprint
 from marshmallow import EXCLUDE, Schema, fields, validate
 from sqlalchemy.exc import IntegrityError
 
-from flask_aegis_machines._endpoints import REGISTER
-from flask_aegis_machines._errors import (
+from flask_aegis_machines._answers import (
     INVALID_REQUEST,
     MISMATCH,
     NO_USER,
@@ -23,6 +22,7 @@ from flask_aegis_machines._errors import (
     UNAUTHORIZED,
     Answer,
 )
+from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines._redaction import redact
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope

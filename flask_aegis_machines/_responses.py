@@ -1,0 +1,54 @@
+"""Makes the response of an answer: its JSON object and its headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from ._answers import TOO_MANY_REQUESTS, UNAUTHORIZED, Answer
+
+__all__ = ["make_rate_limit_response", "make_response"]
+
+# These describe the body of the limiter's response, which ours replaces.
+_HEADERS_OF_BODY = {"content-type", "content-length", "content-encoding"}
+
+
+def make_response(answer: Answer, data: Mapping[str, object]) -> Response:
+    """Make the response of an answer.
+
+    Args:
+        answer: Its fixed part.
+        data: Its ``data``: only strings, integers, dictionaries and lists, for any JSON provider.
+
+    Returns:
+        The response.
+
+    Raises:
+        Exception: The JSON provider of the app failed.
+    """
+    response = jsonify(status=answer.status, code=answer.code, result=answer.result, data=data)
+    response.status_code = answer.status
+    if answer is UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def make_rate_limit_response(error: HTTPException) -> Response:
+    """Make the response for a 429 that a rate limiter raised, with the limiter's headers.
+
+    Args:
+        error: What the limiter raised.
+
+    Returns:
+        The response.
+
+    Raises:
+        Exception: The JSON provider of the app failed.
+    """
+    response = make_response(TOO_MANY_REQUESTS, {})
+    for header, value in error.get_response().headers:
+        if header.lower() not in _HEADERS_OF_BODY:
+            response.headers.add(header, value)
+    return response

@@ -1,0 +1,57 @@
+"""What a store has where it overrides only the required methods."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from flask_aegis_machines import Machine, MachineStore, Owner, User, UserStore
+from flask_aegis_machines.stores import Notice
+from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+
+FIRST = User(1, "ASD000001", "110101199003071234")
+
+
+class Users(UserStore):
+    """The required methods only."""
+
+    def get(self, identity: str) -> User | None:
+        return MemoryUserStore([FIRST]).get(identity)
+
+
+class Machines(MachineStore):
+    """The required methods only."""
+
+    def bind(self, machine: Machine, user: User) -> None:
+        raise NotImplementedError
+
+    def owner_of(self, machine_code: str) -> Owner | None:
+        raise NotImplementedError
+
+    def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
+        raise NotImplementedError
+
+
+def test_a_user_store_needs_one_method() -> None:
+    """Users are looked up by ``get`` for every purpose, and there is no sample."""
+    users = Users()
+    assert (users.get_any("1"), users.get_by_key(1), users.get_sample()) == (FIRST, FIRST, None)
+
+
+def test_the_defaults_check_nothing() -> None:
+    """A store without checks reports no problem, opens no scope, and says that it has no trial."""
+    for store in (Users(), Machines()):
+        store.check_mount(Flask("host"))
+        with store.request_scope():
+            assert store.problems() == []
+    (line,) = Machines().try_binding(FIRST)
+    assert isinstance(line, Notice)
+    with pytest.raises(NotImplementedError):
+        Machines().find("x" * 32)
+
+
+def test_a_memory_store_has_a_sample() -> None:
+    """The first user is the sample, and an empty store has none."""
+    assert MemoryUserStore([FIRST]).get_sample() == FIRST
+    assert MemoryUserStore().get_sample() is None
+    assert MemoryMachineStore().owner_of("x" * 32) is None

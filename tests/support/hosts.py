@@ -1,0 +1,64 @@
+"""A host without tokens of its own, its two users, and the answers that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from flask import Flask
+from flask_jwt_extended import create_access_token
+from werkzeug.test import TestResponse
+
+from flask_aegis_machines import Machine, User, create_blueprint
+from flask_aegis_machines._answers import ANSWERS
+from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+
+REGISTER_PATH = REGISTER.path
+FIRST = User(1, "ASD000001", "110101199003071234")
+SECOND = User(2, "ASD000002", "220202199104082345")
+
+
+class BrokenStore(MemoryMachineStore):
+    """Fails with whatever it is given."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def bind(self, machine: Machine, user: User) -> NoReturn:
+        raise self.error
+
+
+def mount(machines: MemoryMachineStore, authenticate: Callable[[], object | None] = lambda: 1) -> Flask:
+    """Make a host without tokens of its own."""
+    app = Flask("host")
+    users = MemoryUserStore([FIRST, SECOND])
+    app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=authenticate))
+    return app
+
+
+def authorization(app: Flask, identity: str) -> dict[str, str]:
+    """Return the header that a user signed in sends."""
+    with app.app_context():
+        return {"Authorization": f"Bearer {create_access_token(identity=identity)}"}
+
+
+def example() -> dict[str, object]:
+    """Return a good document of the first user's, for hosts without the fixtures."""
+    facts = dict.fromkeys([name for name in Machine.__dataclass_fields__ if name != "registered_at"], "x64")
+    return {**facts, "user_AegisSpeed_id": "ASD000001", "machine_code": "0123456789abcdef" * 2}
+
+
+def envelope(code: str, **data: object) -> dict[str, object]:
+    """Return the whole body that belongs to a code."""
+    answer = next(answer for answer in ANSWERS if answer.code == code)
+    return {"status": answer.status, "code": code, "result": answer.result, "data": data}
+
+
+def assert_answer(answer: TestResponse, code: str, **data: object) -> None:
+    """Assert the whole of an answer: JSON, its envelope, and the status in two places."""
+    assert answer.mimetype == "application/json"
+    assert answer.json == envelope(code, **data)
+    assert answer.status_code == answer.json["status"]
+    assert ("WWW-Authenticate" in answer.headers) == (code == "10401")

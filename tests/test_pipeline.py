@@ -1,0 +1,192 @@
+"""What the mounted blueprint asks of its stores around a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from flask import Flask, abort
+
+from flask_aegis_machines import ConfigurationError, Machine, User, create_blueprint
+from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from tests.support.hosts import FIRST, REGISTER_PATH, assert_answer, example
+
+DATA = {"machine_code": example()["machine_code"], "user_id": "110***********1234"}
+
+
+class Users(MemoryUserStore):
+    """Notes what is called, and has the scope that a test gives it."""
+
+    def __init__(self, calls: list[str], scope: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__([FIRST])
+        self.calls = calls
+        self.request_scope = scope  # type: ignore[method-assign]
+
+    def get(self, identity: str) -> User | None:
+        self.calls.append("get")
+        return super().get(identity)
+
+
+class Machines(MemoryMachineStore):
+    """Notes what is called, and has the scope that a test gives it."""
+
+    def __init__(self, calls: list[str], scope: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__()
+        self.calls = calls
+        self.request_scope = scope  # type: ignore[method-assign]
+
+    def bind(self, machine: Machine, user: User) -> None:
+        self.calls.append("bind")
+        super().bind(machine, user)
+
+
+def noted(calls: list[str], name: str) -> Callable[[], AbstractContextManager[None]]:
+    """Make a scope that notes when it is entered and left."""
+
+    @contextmanager
+    def scope() -> Iterator[None]:
+        calls.append(f"enter {name}")
+        try:
+            yield
+        finally:
+            calls.append(f"leave {name}")
+
+    return scope
+
+
+@contextmanager
+def broken_at_exit() -> Iterator[None]:
+    """Fail when it is left, as a connection that was lost meanwhile."""
+    yield
+    raise LookupError("the scope broke")
+
+
+@contextmanager
+def broken_at_entry() -> Iterator[None]:
+    """Fail when it is entered."""
+    raise LookupError("the scope broke")
+    yield
+
+
+def mounted(users: Users, machines: Machines, calls: list[str]) -> Flask:
+    """Mount the stores with an ``authenticate`` that notes when it is called."""
+
+    def authenticate() -> int:
+        calls.append("authenticate")
+        return 1
+
+    app = Flask("host")
+    app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=authenticate))
+    return app
+
+
+def test_a_request_runs_within_both_scopes() -> None:
+    """Authentication, the look-up and the binding come after both scopes are entered."""
+    calls: list[str] = []
+    users, machines = Users(calls, noted(calls, "users")), Machines(calls, noted(calls, "machines"))
+    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json=example())
+    assert_answer(answer, "10000", **DATA)
+    assert calls == [
+        *("enter users", "enter machines", "authenticate", "get", "bind"),
+        *("leave machines", "leave users"),
+    ]
+
+
+def test_scopes_are_left_after_a_refusal() -> None:
+    """A scope sees a refusal, and does not change it."""
+    calls: list[str] = []
+    users, machines = Users(calls, noted(calls, "users")), Machines(calls, noted(calls, "machines"))
+    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json={})
+    assert_answer(answer, "10002")
+    assert calls[-2:] == ["leave machines", "leave users"]
+
+
+def test_a_closed_endpoint_enters_no_scope() -> None:
+    """What is refused before the token is read costs no connection."""
+    calls: list[str] = []
+    users, machines = Users(calls, noted(calls, "users")), Machines(calls, noted(calls, "machines"))
+    app = mounted(users, machines, calls)
+    app.config["AEGIS_MACHINES_REGISTER_OPEN"] = False
+    assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10001")
+    assert calls == []
+
+
+def test_a_scope_that_fails_at_exit_changes_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """The machine is bound by then: the failure is logged and the answer stays 200."""
+    calls: list[str] = []
+    users, machines = Users(calls, noted(calls, "users")), Machines(calls, broken_at_exit)
+    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json=example())
+    assert_answer(answer, "10000", **DATA)
+    assert calls[-1] == "leave users"
+    assert [record.getMessage() for record in caplog.records] == ["The request scope of a store failed"]
+
+
+def test_a_scope_that_fails_at_entry_is_10005() -> None:
+    """Nothing is bound, and the scope that was entered before is left."""
+    calls: list[str] = []
+    users, machines = Users(calls, noted(calls, "users")), Machines(calls, broken_at_entry)
+    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json=example())
+    assert_answer(answer, "10005")
+    assert calls == ["enter users", "leave users"]
+
+
+class DuckTyped:
+    """Stores without a base class of this package, and without any optional method."""
+
+    def __init__(self, methods: object) -> None:
+        self.get = getattr(methods, "get", None)
+        self.bind, self.owner_of = getattr(methods, "bind", None), getattr(methods, "owner_of", None)
+        self.list_for = getattr(methods, "list_for", None)
+
+
+def test_stores_need_no_base_class() -> None:
+    """A store with the required methods only is mounted and used."""
+    app = Flask("host")
+    users, machines = DuckTyped(MemoryUserStore([FIRST])), DuckTyped(MemoryMachineStore())
+    app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=lambda: 1))  # type: ignore[arg-type]
+    assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10000", **DATA)
+
+
+@pytest.mark.parametrize("store", ["users", "machines"])
+def test_a_store_may_refuse_its_mount(store: str) -> None:
+    """``check_mount`` of both stores is called with the app when the blueprint is registered."""
+    app = Flask("host")
+
+    def refuse(mounted_in: Flask) -> None:
+        assert mounted_in is app
+        raise ConfigurationError("not in this app")
+
+    calls: list[str] = []
+    stores = {"users": Users(calls, nullcontext), "machines": Machines(calls, nullcontext)}
+    stores[store].check_mount = refuse  # type: ignore[method-assign]
+    blueprint = create_blueprint(**stores, authenticate=lambda: 1)
+    with pytest.raises(ConfigurationError, match="not in this app"):
+        app.register_blueprint(blueprint)
+
+
+def test_the_timestamp_is_set_before_binding(machines: MemoryMachineStore) -> None:
+    """The store gets the machine with its time of registration in UTC."""
+    app = Flask("host")
+    stores = {"users": MemoryUserStore([FIRST]), "machines": machines}
+    app.register_blueprint(create_blueprint(**stores, authenticate=lambda: 1))
+    bound: list[Machine] = []
+    machines.bind = lambda machine, user: bound.append(machine)  # type: ignore[method-assign]
+    assert app.test_client().post(REGISTER_PATH, json=example()).status_code == 200
+    registered_at = bound[0].registered_at
+    assert registered_at is not None
+    assert registered_at.utcoffset() == timedelta(0)
+    assert abs(datetime.now(timezone.utc) - registered_at) < timedelta(seconds=10)
+
+
+def test_a_429_of_another_view_is_left_alone() -> None:
+    """A view that the host adds to the blueprint keeps its own response to a rate limiter."""
+    blueprint = create_blueprint(
+        users=MemoryUserStore(), machines=MemoryMachineStore(), authenticate=lambda: 1
+    )
+    blueprint.add_url_rule("/theirs", view_func=lambda: abort(429), endpoint="theirs")
+    app = Flask("host")
+    app.register_blueprint(blueprint)
+    answer = app.test_client().get("/theirs")
+    assert (answer.status_code, answer.mimetype) == (429, "text/html")
