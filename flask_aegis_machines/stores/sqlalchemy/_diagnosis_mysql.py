@@ -39,6 +39,8 @@ _DURABILITY = text(
     SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'wsrep_on', 'sql_mode')
     """
 )
+# The characters of a code are ASCII, those of a fact any.
+_FACTS = [name for name in MACHINE_FIELDS if name != "machine_code"]
 _COMPLETE_SETS = {"utf8mb4", "utf16", "utf16le", "utf32", None}
 
 
@@ -62,9 +64,7 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
             f"Column {code.name} does not compare exactly, so different codes count as one: give it a binary "
             "collation, as MachineMixin does."
         )
-    narrow = [
-        columns[name].name for name in MACHINE_FIELDS if live[columns[name].name][1] not in _COMPLETE_SETS
-    ]
+    narrow = [columns[name].name for name in _FACTS if live[columns[name].name][1] not in _COMPLETE_SETS]
     if narrow:
         found.append(
             f"Columns {', '.join(narrow)} cannot hold every character: use utf8mb4 with utf8mb4_bin."

@@ -11,7 +11,7 @@ from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
 from flask_aegis_machines._errors import ConfigurationError
 
-__all__ = ["admit", "require_separate_connections"]
+__all__ = ["address_of", "admit", "require_separate_connections"]
 
 
 class _Process:
@@ -72,6 +72,21 @@ def require_separate_connections(engine: Engine) -> None:
             "COMMIT of the stores would commit your rows, and your ROLLBACK would undo a binding: create "
             "the engine with poolclass=QueuePool."
         )
+
+
+def address_of(engine: Engine) -> str:
+    """Return where an engine connects to, without the password.
+
+    Args:
+        engine: The engine of the host.
+    """
+    url = engine.url
+    if engine.dialect.name == "sqlite":
+        return f"the file {url.database}"
+    hosts = url.query.get("host", url.host or "the default host")
+    where = ", ".join(hosts) if isinstance(hosts, tuple) else str(hosts)
+    port = "" if url.port is None else f":{url.port}"
+    return f"database {url.database} at {where}{port} as {url.username}"
 
 
 def _drop_inherited_pool(engine: Engine, parent: _Process | None) -> None:

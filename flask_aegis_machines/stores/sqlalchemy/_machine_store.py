@@ -148,7 +148,8 @@ class SQLAlchemyMachineStore(MachineStore):
         def ask(unit: Unit) -> list[str]:
             return problems_of_machines(unit.connection, self._columns)
 
-        return self._transactions.run(ask)
+        problem = self._transactions.connection_problem()
+        return [problem] if problem else self._transactions.run(ask)
 
     def try_binding(self, user: User, *, with_hook: bool = False) -> list[str]:
         trial = self._binding if with_hook else self._binding.without_hook()

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ClauseElement
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 
-from ._engines import admit, require_separate_connections
+from ._engines import address_of, admit, require_separate_connections
 from ._failures import Failure, classify, describe
 from ._retry import Retries
 
@@ -36,6 +36,7 @@ class Unit:
     def __init__(self, bind: Engine | Connection, begin: Callable[[Connection], Transaction]) -> None:
         self.bind = bind
         self._begin = begin
+        self._is_owned = isinstance(bind, Engine)
         self._connection = bind if isinstance(bind, Connection) else None
         self._transaction: Transaction | None = None
         #: Whether something may be stored already, should the reply be lost now.
@@ -72,7 +73,11 @@ class Unit:
         """Roll the transaction back; to the savepoint where the transaction is the host's."""
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            transaction.rollback()
+            try:
+                transaction.rollback()
+            except BaseException:
+                self._invalidate()
+                raise
 
     def close(self, error: BaseException | None = None) -> None:
         """Give the connection back, or throw it away where nobody knows its state. Raise nothing.
@@ -80,17 +85,24 @@ class Unit:
         Args:
             error: What ended the try, unless it ended well.
         """
-        connection = self._connection if isinstance(self.bind, Engine) else None
-        self._connection = None
         try:
             if error is not None and (not isinstance(error, Exception) or classify(error) is Failure.OUTAGE):
-                _invalidate(connection)
-            if error is not None or connection is None:
+                self._invalidate()
+            elif error is not None or not self._is_owned:
                 self.rollback()
-            if connection is not None:
-                connection.close()  # rolls back what is left, in one round trip with the reset of the pool
+            if self._is_owned and self._connection is not None:
+                self._connection.close()  # rolls back what is left, in one round trip with the pool's reset
         except Exception:
-            _invalidate(connection)
+            self._invalidate()
+        self._connection = self._transaction = None
+
+    def _invalidate(self) -> None:
+        """Throw the connection away and give its place in the pool back. Raise nothing."""
+        if self._is_owned and self._connection is not None:
+            for clean_up in (self._connection.invalidate, self._connection.close):
+                with suppress(Exception):
+                    clean_up()
+            self._connection = None
 
 
 class _RequestScope:
@@ -238,6 +250,21 @@ class Transactions:
         if isinstance(bind, Engine):
             require_separate_connections(bind)
 
+    def connection_problem(self) -> str | None:
+        """Try to connect once, without a retry, for the command ``doctor``.
+
+        Returns:
+            A sentence that names the database, its host and the role; ``None`` where a connection was made.
+        """
+        bind, _ = self._resolve()
+        if not isinstance(bind, Engine):
+            return None
+        try:
+            bind.connect().close()
+        except Exception as error:
+            return f"Cannot connect to {address_of(bind)}: {describe(error)}."
+        return None
+
     def _resolve(self) -> tuple[Engine | Connection, Callable[[Connection], Transaction]]:
         session = self._session()
         if self.joins_host:
@@ -276,11 +303,3 @@ def _begin_savepoint(connection: Connection) -> Transaction:
     if connection.dialect.name == "sqlite" and not getattr(driver_connection, "in_transaction", True):
         connection.exec_driver_sql("BEGIN")
     return connection.begin_nested()
-
-
-def _invalidate(connection: Connection | None) -> None:
-    """Throw a connection away and give its place in the pool back. Raise nothing."""
-    if connection is not None:
-        for clean_up in (connection.invalidate, connection.close):
-            with suppress(Exception):
-                clean_up()

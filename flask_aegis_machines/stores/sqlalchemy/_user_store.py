@@ -113,7 +113,8 @@ class SQLAlchemyUserStore(UserStore):
         def ask(unit: Unit) -> list[str]:
             return problems_of_users(unit.connection, self._tables, self._find, self._identity)
 
-        return self._transactions.run(ask)
+        problem = self._transactions.connection_problem()
+        return [problem] if problem else self._transactions.run(ask)
 
     def _look_up(self, statement: Select[Any], identity: str, unit: Unit) -> User | None:
         value = column_value(identity, self._identity, unit.dialect)

@@ -32,7 +32,10 @@ NUMBERS = itertools.count(1)
 def on_sqlite(request: pytest.FixtureRequest, path: Path) -> Engine:
     # The pool is the default from SQLAlchemy 2 on, and with it connections that change threads.
     settings = {"check_same_thread": False}
-    return create_engine(f"sqlite:///{path}", poolclass=QueuePool, connect_args=settings)
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, connect_args=settings)
+    enforce = "PRAGMA foreign_keys=ON"
+    event.listen(engine, "connect", lambda connection, record: connection.execute(enforce).close())
+    return engine
 
 
 def on_sqlite_wal(request: pytest.FixtureRequest, path: Path) -> Engine:

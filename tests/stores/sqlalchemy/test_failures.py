@@ -13,13 +13,7 @@ from sqlalchemy import exc
 
 from flask_aegis_machines import StoreFailure
 from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe
-
-
-def wrap(
-    driver: Exception, kind: type[exc.DBAPIError] = exc.OperationalError, *, lost: bool = False
-) -> Exception:
-    """Return the error as SQLAlchemy passes it on, values of the statement and all."""
-    return kind("INSERT INTO machine", {"cpu": "secret"}, driver, connection_invalidated=lost)
+from tests.support.databases import wrap
 
 
 class Psycopg2State(psycopg2.OperationalError):
@@ -57,6 +51,7 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
         (wrap(psycopg.errors.TooManyConnections()), OUTAGE),
         (wrap(psycopg.errors.ReadOnlySqlTransaction(), exc.InternalError), OUTAGE),
         (wrap(psycopg.errors.ConnectionFailure()), OUTAGE),
+        (wrap(psycopg.errors.StatementCompletionUnknown()), OUTAGE),
         (wrap(psycopg.OperationalError("connection refused")), OUTAGE),
         (wrap(psycopg.InterfaceError("connection closed"), exc.InterfaceError), OUTAGE),
         (wrap(psycopg.errors.NotNullViolation(), exc.IntegrityError), PERMANENT),

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from threading import Barrier
-from typing import Any
 
 import pytest
 from sqlalchemy import event, insert
@@ -18,10 +17,10 @@ from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.databases import Fault, LostCommits, lost_connection
 
 from .conftest import on, stored
 from .models import FIRST, NOW, SECOND, Account, Machine
-from .test_machine_store import Fault, lost_connection
 
 CODES = [f"{number:031}x" for number in range(600)]
 NOBODY = User(99, "ASD000099", "")
@@ -49,28 +48,6 @@ def insert_rival(engine: Engine, code: str) -> None:
     row = {**facts, "machine_code": code, "attempt": "rival", "registered_at": NOW, "user_id": SECOND.key}
     with engine.begin() as connection:
         connection.execute(insert(Machine.__table__).values(row))
-
-
-def lose_reply(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Lose the reply to the COMMIT of the first INSERT; return what was lost so far."""
-    inserted: list[str] = []
-    lost: list[str] = []
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def note(connection: object, cursor: object, statement: str, *args: object) -> None:
-        if statement.startswith("INSERT"):
-            inserted.append(statement)
-
-    commit = engine.dialect.do_commit
-
-    def commit_and_lose(connection: Any) -> None:
-        commit(connection)
-        if inserted and not lost:
-            lost.extend(inserted)
-            raise lost_connection()
-
-    monkeypatch.setattr(engine.dialect, "do_commit", commit_and_lose)
-    return lost
 
 
 class TestBindMany:
@@ -144,9 +121,9 @@ class TestBindMany:
         self, store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rows that were committed without a reply are known for this call's own."""
-        lost = lose_reply(engine, monkeypatch)
+        lost = LostCommits(engine, monkeypatch)
         assert bind_many(store, *((code, FIRST) for code in CODES[:3])) == ["bound"] * 3
-        assert len(lost) == 1
+        assert lost.fired == 1
         assert sorted(stored(engine)) == [(code, 1) for code in CODES[:3]]
 
     def test_calls_at_once_give_each_code_one_owner(
@@ -194,18 +171,12 @@ def test_what_a_failed_call_left_is_passed_over_by_the_next(
     store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that dies on the COMMIT may have the rows; the failure tells none of their values."""
-    died = lose_reply(engine, monkeypatch)
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def be_gone(*args: object) -> None:
-        if died:
-            raise lost_connection()
-
+    died = LostCommits(engine, monkeypatch, then_outage=True)
     with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:
         bind_many(store, *((code, FIRST) for code in CODES[:3]))
     assert "secret" not in str(failure.value)
     assert (failure.value.__cause__, failure.value.__context__) == (None, None)
-    event.remove(engine, "before_cursor_execute", be_gone)
+    died.then_outage = False
     assert bind_many(store, *((code, FIRST) for code in CODES[:4])) == ["mine"] * 3 + ["bound"]
 
 
@@ -213,7 +184,7 @@ def test_what_a_failed_call_left_is_passed_over_by_the_next(
 def test_nobody_would_commit_in_a_transaction_of_the_host_s(sessions: sessionmaker[Session]) -> None:
     """A command has no request whose transaction the host commits."""
     store = SQLAlchemyMachineStore(scoped_session(sessions), Machine, transaction="host")
-    with pytest.raises(ConfigurationError, match='importing needs a store with transaction="own"'):
+    with pytest.raises(ConfigurationError, match='import needs a store with transaction="own"'):
         store.bind_many([(make_machine(), FIRST)])
 
 

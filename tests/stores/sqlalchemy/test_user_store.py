@@ -29,10 +29,10 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from flask_aegis_machines.testing import UserStoreContract
+from tests.support.databases import Fault, lost_connection
 
 from .conftest import on
 from .models import FIRST, Account, Base
-from .test_machine_store import Fault, lost_connection
 
 COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 
@@ -157,16 +157,15 @@ def test_the_identity_need_not_be_the_key(sessions: sessionmaker[Session]) -> No
     assert store.get("ASD000001") == FIRST
 
 
-def test_a_value_that_the_database_refuses_is_no_user(
-    engine: Engine, sessions: sessionmaker[Session]
-) -> None:
-    """An identity that the server cannot convert is nobody's; only the identity can be at fault."""
+def test_an_error_of_the_server_is_no_verdict(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Whatever a server says about an identity, it does not mean that the user does not exist."""
 
     @event.listens_for(engine, "before_cursor_execute")
     def refuse(*args: object) -> None:
         raise DataError("SELECT", {}, Exception("invalid input syntax for type uuid"))
 
-    assert SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1") is None
+    with pytest.raises(StoreFailure, match=r"sqlalchemy\.exc\.DataError"):
+        SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1")
 
 
 def test_other_failures_of_a_look_up_are_failures() -> None:

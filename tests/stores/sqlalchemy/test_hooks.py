@@ -1,0 +1,303 @@
+"""What a host may add to a binding: rows and refusals (within), columns (values), users (where)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, create_engine, func, insert, select
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session, declarative_base, scoped_session, sessionmaker
+
+from flask_aegis_machines import ConfigurationError, Machine, MachineCodeTaken, StoreFailure, User
+from flask_aegis_machines._answers import Answer
+from flask_aegis_machines._errors import Refusal
+from flask_aegis_machines.stores.sqlalchemy import (
+    AccountMixin,
+    MachineMixin,
+    SQLAlchemyMachineStore,
+    SQLAlchemyUserStore,
+)
+from flask_aegis_machines.testing import make_machine
+from tests.support.databases import LostCommits, lost_connection
+
+from .conftest import on
+
+CODE, OTHER = make_machine().machine_code, "1" * 31 + "x"
+Base: Any = declarative_base()
+
+
+class Person(AccountMixin, Base):
+    """A user who may be deactivated."""
+
+    __tablename__ = "person"
+    id = Column(Integer, primary_key=True, autoincrement=False)
+    is_active = Column(Boolean, nullable=False)
+
+
+class Device(MachineMixin, Base):
+    """A machine in a table with a column of the host."""
+
+    __tablename__ = "device"
+    id = Column(Integer, primary_key=True)
+    user_id = Column(ForeignKey("person.id"))
+    organisation = Column(String(20))
+
+
+class Audit(Base):
+    """A row for each binding."""
+
+    __tablename__ = "audit"
+    id = Column(Integer, primary_key=True)
+    machine_code = Column(String(32), unique=True, nullable=False)
+
+
+class TooMany(Refusal):
+    """The user has too many machines."""
+
+    answer: ClassVar[Answer] = Answer(403, "20001", "Too many machines")
+
+
+FIRST, SECOND = User(11, "ASD000011", "1" * 18), User(12, "ASD000012", "2" * 18)
+
+
+@pytest.fixture
+def database(engine: Engine) -> Engine:
+    """A database with two users, of whom the second is not active."""
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        for user in (FIRST, SECOND):
+            columns = {"aegisspeed_id": user.aegisspeed_id, "id_number": user.id_number}
+            session.add(Person(id=user.key, is_active=user is FIRST, **columns))
+        session.commit()
+    return engine
+
+
+def rows(engine: Engine) -> tuple[list[str], list[str]]:
+    """Return the codes of the machines and of the audit, as a new connection reads them."""
+    with engine.connect() as connection:
+        found = [
+            connection.execute(select(column).order_by(column)).scalars().all()
+            for column in (Device.machine_code, Audit.machine_code)
+        ]
+    return list(found[0]), list(found[1])
+
+
+def audit(connection: Connection, machine: Machine, user: User) -> None:
+    """Add a row in the transaction of the INSERT."""
+    connection.execute(insert(Audit).values(machine_code=machine.machine_code))
+
+
+def refuse(connection: Connection, machine: Machine, user: User) -> None:
+    """Refuse every machine, after adding a row."""
+    audit(connection, machine, user)
+    raise TooMany
+
+
+def store_on(engine: Engine, **options: Any) -> SQLAlchemyMachineStore:
+    """Make a store that gives up soon."""
+    return SQLAlchemyMachineStore(sessionmaker(engine), Device, deadline=0.3, **options)
+
+
+class TestWithin:
+    """The hook runs in the transaction of the INSERT."""
+
+    def test_rows_of_the_hook_are_committed_with_the_machine(self, database: Engine) -> None:
+        """A machine and its audit row are durable together."""
+        store_on(database, within=audit).bind(make_machine(), FIRST)
+        assert rows(database) == ([CODE], [CODE])
+
+    def test_a_refusal_leaves_nothing(self, database: Engine) -> None:
+        """Neither the machine nor a row of the hook is left, and the refusal reaches the caller."""
+        with pytest.raises(TooMany):
+            store_on(database, within=refuse).bind(make_machine(), FIRST)
+        assert rows(database) == ([], [])
+        assert database.pool.checkedout() == 0
+
+    @pytest.mark.parametrize("how", ["joined", "host"])
+    def test_a_refusal_leaves_nothing_in_a_transaction_of_the_host(self, database: Engine, how: str) -> None:
+        """What the host wrote before stays, also where the machine is its first statement."""
+        for is_first in (True, False):
+            with database.connect() as connection, connection.begin() as outer:
+                transaction: Any = "host" if how == "host" else "own"
+                sessions = scoped_session(sessionmaker(connection))
+                store = SQLAlchemyMachineStore(sessions, Device, transaction=transaction, within=refuse)
+                if not is_first:
+                    connection.execute(insert(Audit).values(machine_code="before"))
+                with pytest.raises(TooMany):
+                    store.bind(make_machine(), FIRST)
+                outer.commit()
+        assert rows(database) == ([], ["before"])
+
+    def test_the_hook_does_not_run_for_a_taken_code(self, database: Engine) -> None:
+        """A conflict is found before the hook could do anything."""
+        store_on(database).bind(make_machine(), FIRST)
+        with pytest.raises(MachineCodeTaken):
+            store_on(database, within=audit).bind(make_machine(), SECOND)
+        assert rows(database) == ([CODE], [])
+
+    def test_the_hook_runs_again_with_its_transaction(self, database: Engine) -> None:
+        """After a transient failure of the hook, INSERT and hook are repeated together."""
+        failures = [lost_connection()]
+
+        def fail_once(connection: Connection, machine: Machine, user: User) -> None:
+            audit(connection, machine, user)
+            if failures:
+                raise failures.pop()
+
+        store_on(database, within=fail_once).bind(make_machine(), FIRST)
+        assert rows(database) == ([CODE], [CODE])
+
+    def test_the_hook_does_not_run_again_after_a_lost_reply(
+        self, database: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the first try turns out to have committed, its audit row is there already."""
+        calls: list[str] = []
+
+        def note(connection: Connection, machine: Machine, user: User) -> None:
+            audit(connection, machine, user)
+            calls.append(machine.machine_code)
+
+        lost = LostCommits(database, monkeypatch)
+        store_on(database, within=note).bind(make_machine(), FIRST)
+        assert (lost.fired, calls, rows(database)) == (1, [CODE], ([CODE], [CODE]))
+
+    def test_a_violated_key_of_the_hook_is_no_taken_code(self, database: Engine) -> None:
+        """Only the INSERT of the machine decides about the code."""
+        with database.begin() as connection:
+            connection.execute(insert(Audit).values(machine_code=CODE))
+        with pytest.raises(StoreFailure, match=r"gave up at try \d: .*IntegrityError"):
+            store_on(database, within=audit).bind(make_machine(), FIRST)
+        assert rows(database) == ([], [CODE])
+
+    def test_a_hook_that_swallows_its_error_gets_no_yes(self, database: Engine) -> None:
+        """PostgreSQL would answer the COMMIT with ok and keep nothing; the others keep machine and answer."""
+
+        def swallow(connection: Connection, machine: Machine, user: User) -> None:
+            with pytest.raises(Exception, match="no_such_table"):
+                connection.exec_driver_sql("SELECT * FROM no_such_table")
+
+        store = store_on(database, within=swallow)
+        if database.dialect.name == "postgresql":
+            with pytest.raises(StoreFailure, match="25P02"):
+                store.bind(make_machine(), FIRST)
+            assert rows(database) == ([], [])
+        else:
+            store.bind(make_machine(), FIRST)
+            assert rows(database) == ([CODE], [])
+
+    def test_a_hook_that_deletes_the_machine_gets_no_yes(self, database: Engine) -> None:
+        """The row is read back after the hook."""
+
+        def delete(connection: Connection, machine: Machine, user: User) -> None:
+            connection.execute(Device.__table__.delete())
+
+        with pytest.raises(StoreFailure, match="stored another row"):
+            store_on(database, within=delete).bind(make_machine(), FIRST)
+        assert rows(database) == ([], [])
+
+    def test_an_error_of_the_hook_leaves_nothing_and_is_certain(self, database: Engine) -> None:
+        """Nothing can have been committed, so the log does not call the outcome unknown."""
+
+        def fail(connection: Connection, machine: Machine, user: User) -> None:
+            raise KeyError("quota")
+
+        with pytest.raises(StoreFailure, match=r"gave up at try 2: builtins\.KeyError") as failure:
+            store_on(database, within=fail).bind(make_machine(), FIRST)
+        assert "unknown" not in str(failure.value)
+        assert rows(database) == ([], [])
+
+    def test_autocommit_is_refused(self, database: Engine) -> None:
+        """Where nothing could be undone, no hook runs and nothing is stored."""
+        engine = create_engine(database.url, isolation_level="AUTOCOMMIT")
+        with pytest.raises(ConfigurationError, match="The connection is in autocommit"):
+            store_on(engine, within=audit).bind(make_machine(), FIRST)
+        assert rows(database) == ([], [])
+        engine.dispose()
+
+    def test_an_import_binds_one_by_one(self, database: Engine) -> None:
+        """The hook sees each machine, and refuses its own only."""
+
+        def refuse_second(connection: Connection, machine: Machine, user: User) -> None:
+            audit(connection, machine, user)
+            if connection.execute(select(func.count()).select_from(Device)).scalar() == 2:
+                raise TooMany
+
+        bindings = [(make_machine(code), FIRST) for code in (CODE, OTHER, CODE)]
+        refusals = store_on(database, within=refuse_second).bind_many(bindings)
+        assert [type(refusal) for refusal in refusals] == [type(None), TooMany, MachineCodeTaken]
+        assert rows(database) == ([CODE], [CODE])
+
+
+@on("sqlite")
+class TestValues:
+    """Columns of the host that the stores do not know."""
+
+    def test_values_fill_columns_of_the_host(self, database: Engine) -> None:
+        """The function gets the machine and the user, once for each binding."""
+        store = store_on(database, values=lambda machine, user: {"organisation": f"of {user.key}"})
+        store.bind(make_machine(), FIRST)
+        assert store.bind_many([(make_machine(OTHER), SECOND)]) == [None]
+        with database.connect() as connection:
+            found = (
+                connection.execute(select(Device.organisation).order_by(Device.organisation)).scalars().all()
+            )
+        assert found == ["of 11", "of 12"]
+
+    def test_values_cannot_replace_what_the_store_writes(self, database: Engine) -> None:
+        """The owner is the user of the token, whatever the function returns."""
+        store = store_on(database, values=lambda machine, user: {"user_id": SECOND.key})
+        store.bind(make_machine(), FIRST)
+        assert [machine.machine_code for machine in store.list_for(FIRST)] == [CODE]
+
+    def test_an_unknown_attribute_is_refused(self, database: Engine) -> None:
+        """A misspelt name is reported, and nothing is stored."""
+        with pytest.raises(ConfigurationError, match="values= returned organization: the model has no such"):
+            store_on(database, values=lambda machine, user: {"organization": "x"}).bind(make_machine(), FIRST)
+        assert rows(database) == ([], [])
+
+
+@on("sqlite")
+class TestWhere:
+    """Who may bind machines."""
+
+    def users(self, engine: Engine) -> SQLAlchemyUserStore:
+        """Make a store of active users."""
+        columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+        return SQLAlchemyUserStore(sessionmaker(engine), Person, where=Person.is_active, **columns)
+
+    def test_others_are_not_found_for_a_request(self, database: Engine) -> None:
+        """A deactivated user is nobody for a request, and somebody for the commands."""
+        users = self.users(database)
+        assert (users.get("11"), users.get("12")) == (FIRST, None)
+        assert (users.get_any("12"), users.get_by_key(12)) == (SECOND, SECOND)
+
+    def test_the_sample_is_a_user_who_may_bind(self, database: Engine) -> None:
+        """A trial binds for a user whom a request would admit."""
+        assert self.users(database).get_sample() == FIRST
+        with database.begin() as connection:
+            connection.execute(Person.__table__.update().values(is_active=False))
+        assert self.users(database).get_sample() is None
+
+
+@on("sqlite")
+@pytest.mark.parametrize("transaction", ["own", "host"])
+def test_the_store_says_whose_transaction_it_uses(database: Engine, transaction: Any) -> None:
+    """The blueprint needs to know whether a binding belongs to the host's session."""
+    store = SQLAlchemyMachineStore(scoped_session(sessionmaker(database)), Device, transaction=transaction)
+    assert store.joins_host_transaction == (transaction == "host")
+
+
+@pytest.mark.parametrize("name", ["within", "values"])
+def test_what_is_no_function_is_refused(name: str) -> None:
+    """A wrong argument is found when the store is made."""
+    options: dict[str, Any] = {name: "audit"}
+    with pytest.raises(ConfigurationError, match=f"{name} must be a function"):
+        SQLAlchemyMachineStore(sessionmaker(), Device, **options)
+
+
+def test_what_is_no_condition_is_refused() -> None:
+    """A wrong argument is found when the store is made."""
+    columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+    with pytest.raises(ConfigurationError, match="where must be a condition of SQLAlchemy"):
+        SQLAlchemyUserStore(sessionmaker(), Person, where=True, **columns)
