@@ -1,0 +1,191 @@
+"""Within a request, a look-up and what follows it share a connection and a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import QueuePool
+
+from flask_aegis_machines import Machine as MachineRecord
+from flask_aegis_machines import MachineCodeTaken, User
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.testing import make_machine
+from tests.support.databases import Fault, lost_connection
+
+from .conftest import on, stored
+from .models import FIRST, SECOND, Account, Machine
+
+CODE, OTHER = make_machine().machine_code, "1" * 31 + "x"
+COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+
+
+class Steps:
+    """What an engine does: check-outs of its pool, and the ends of transactions."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.seen: list[str] = []
+        event.listen(engine, "checkout", lambda *args: self.seen.append("checkout"))
+        for name in ("begin", "commit", "rollback"):
+            event.listen(engine, name, lambda connection, name=name: self.seen.append(name))
+
+
+@pytest.fixture
+def users(sessions: sessionmaker[Session]) -> SQLAlchemyUserStore:
+    """The users of the host."""
+    return SQLAlchemyUserStore(sessions, Account, **COLUMNS)
+
+
+@pytest.fixture
+def warm(store: SQLAlchemyMachineStore) -> SQLAlchemyMachineStore:
+    """A store that has asked the catalogue already."""
+    store.bind(make_machine(OTHER), SECOND)
+    return store
+
+
+@contextmanager
+def request_of(users: SQLAlchemyUserStore, machines: SQLAlchemyMachineStore) -> Iterator[User]:
+    """Look the first user up, as a request does."""
+    with users.request_scope(), machines.request_scope():
+        user = users.get("1")
+        assert user is not None
+        yield user
+
+
+def test_a_registration_is_one_transaction(
+    engine: Engine, users: SQLAlchemyUserStore, warm: SQLAlchemyMachineStore
+) -> None:
+    """One check-out, one BEGIN and one COMMIT serve the look-up and the INSERT."""
+    steps = Steps(engine)
+    with request_of(users, warm) as user:
+        warm.bind(make_machine(), user)
+        assert engine.pool.checkedout() == 0
+    assert steps.seen == ["checkout", "begin", "commit"]
+
+
+def test_a_refusal_needs_no_second_connection(
+    engine: Engine, users: SQLAlchemyUserStore, warm: SQLAlchemyMachineStore
+) -> None:
+    """The verdict is read on the same connection."""
+    warm.bind(make_machine(), SECOND)
+    steps = Steps(engine)
+    with request_of(users, warm) as user, pytest.raises(MachineCodeTaken):
+        warm.bind(make_machine(), user)
+    assert steps.seen.count("checkout") == 1
+    assert engine.pool.checkedout() == 0
+
+
+def test_reads_share_the_connection_too(
+    engine: Engine, users: SQLAlchemyUserStore, warm: SQLAlchemyMachineStore
+) -> None:
+    """The check of a code and the list go on where the look-up was."""
+    steps = Steps(engine)
+    with request_of(users, warm):
+        assert warm.owner_of(CODE) is None
+    with request_of(users, warm) as user:
+        assert warm.list_for(user) == []
+    assert steps.seen.count("checkout") == 2
+
+
+def test_a_refused_request_gives_the_connection_back(
+    engine: Engine, users: SQLAlchemyUserStore, store: SQLAlchemyMachineStore
+) -> None:
+    """Where nothing follows the look-up, the end of the request ends its transaction."""
+    with request_of(users, store):
+        assert engine.pool.checkedout() == 1
+    assert engine.pool.checkedout() == 0
+
+
+def test_without_a_request_each_call_has_its_own(engine: Engine, users: SQLAlchemyUserStore) -> None:
+    """A command or a Celery task holds no connection between two calls."""
+    assert users.get("1") == FIRST
+    assert engine.pool.checkedout() == 0
+
+
+def test_a_repetition_has_a_transaction_of_its_own(
+    engine: Engine, users: SQLAlchemyUserStore, warm: SQLAlchemyMachineStore
+) -> None:
+    """After a failure the look-up's transaction is over, and the INSERT is repeated without it."""
+    Fault(engine, "INSERT", "before", 1, lost_connection())
+    steps = Steps(engine)
+    with request_of(users, warm) as user:
+        warm.bind(make_machine(), user)
+    assert steps.seen.count("checkout") == 2
+    assert (CODE, FIRST.key) in stored(engine)
+    assert engine.pool.checkedout() == 0
+
+
+def test_a_pool_of_one_is_enough(engine: Engine) -> None:
+    """No call of a request waits for a connection while another holds one."""
+    small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1)
+    users = SQLAlchemyUserStore(sessionmaker(small), Account, **COLUMNS)
+    machines = SQLAlchemyMachineStore(sessionmaker(small), Machine)
+    with request_of(users, machines) as user:
+        machines.bind(make_machine(), user)
+    with request_of(users, machines) as user, pytest.raises(MachineCodeTaken):
+        machines.bind(make_machine(), user)
+    small.dispose()
+
+
+def test_values_find_the_connection_given_back(engine: Engine, users: SQLAlchemyUserStore) -> None:
+    """A function of the host may need a connection of the pool."""
+    held: list[int] = []
+
+    def values(machine: MachineRecord, user: User) -> dict[str, object]:
+        held.append(engine.pool.checkedout())  # type: ignore[attr-defined]
+        return {}
+
+    store = SQLAlchemyMachineStore(sessionmaker(engine), Machine, values=values)
+    with request_of(users, store) as user:
+        store.bind(make_machine(), user)
+    assert held == [0]
+
+
+def test_a_bind_of_a_subclass_finds_the_connection_given_back(
+    engine: Engine, users: SQLAlchemyUserStore
+) -> None:
+    """What a team adds to bind() may need a connection of the pool."""
+    held: list[int] = []
+
+    class Extended(SQLAlchemyMachineStore):
+        def bind(self, machine: MachineRecord, user: User) -> None:
+            held.append(engine.pool.checkedout())  # type: ignore[attr-defined]
+            super().bind(machine, user)
+
+    store = Extended(sessionmaker(engine), Machine)
+    with request_of(users, store) as user:
+        store.bind(make_machine(), user)
+    assert held == [0]
+
+
+@on("sqlite")
+def test_another_engine_ends_the_look_up_first(engine: Engine) -> None:
+    """Users on one engine, machines on another: the first connection is given back before the second."""
+    elsewhere = create_engine(engine.url, poolclass=QueuePool)
+    held: list[int] = []
+    event.listen(elsewhere, "checkout", lambda *args: held.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
+    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+    machines = SQLAlchemyMachineStore(sessionmaker(elsewhere), Machine)
+    with request_of(users, machines) as user:
+        machines.bind(make_machine(), user)
+    assert held == [0]
+    elsewhere.dispose()
+
+
+@on("sqlite")
+def test_a_transaction_of_the_host_is_not_shared(engine: Engine) -> None:
+    """It is the host's session that both stores join."""
+    sessions = scoped_session(sessionmaker(engine))
+    users = SQLAlchemyUserStore(sessions, Account, **COLUMNS, transaction="host")
+    machines = SQLAlchemyMachineStore(sessions, Machine, transaction="host")
+    with request_of(users, machines) as user:
+        machines.bind(make_machine(), user)
+    connection: Connection = sessions.connection()
+    assert connection.in_transaction()
+    sessions.commit()
+    sessions.remove()
+    assert stored(engine) == [(CODE, FIRST.key)]
