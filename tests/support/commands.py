@@ -10,7 +10,7 @@ from flask_jwt_extended import JWTManager
 
 from flask_aegis_machines import User, create_blueprint
 from flask_aegis_machines.stores.memory import MemoryMachineStore
-from tests.conftest import FIRST, SECOND
+from tests.support.hosts import FIRST, SECOND
 
 SECRET = "S3cret"
 

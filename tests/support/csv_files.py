@@ -9,7 +9,7 @@ from flask_aegis_machines import User
 from flask_aegis_machines._csv_rows import COLUMNS, Row, read_rows
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import make_machine
-from tests.conftest import FIRST
+from tests.support.hosts import FIRST
 
 HEADER = ",".join(COLUMNS)
 CODES = [f"{number:032}" for number in range(2000)]
