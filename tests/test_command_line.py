@@ -15,7 +15,7 @@ import pytest
 
 import example_app
 from tests.conftest import ENVIRONMENT
-from tests.support.csv_files import CODES, HEADER, line_of
+from tests.support.csv_files import CODES, line_of, write_csv
 
 CHECKOUT = Path(example_app.__file__).parents[1]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -51,18 +51,6 @@ def start(tmp_path: Path) -> Start:
     return start
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write a file of lines below the names of the columns."""
-
-    def write(*lines: str) -> Path:
-        path = tmp_path / "machines.csv"
-        path.write_text("\n".join([HEADER, *lines]))
-        return path
-
-    return write
-
-
 def test_the_example_app_is_good(start: Start) -> None:
     """What a first start makes passes every check."""
     with start("doctor", app="example_app", stdout=subprocess.PIPE) as doctor:
@@ -70,11 +58,11 @@ def test_the_example_app_is_good(start: Start) -> None:
     assert (doctor.returncode, out) == (0, b"config: ok\ntokens: ok\nusers: ok\nmachines: ok\n")
 
 
-def test_a_terminal_shows_progress_and_report(start: Start, write: Callable[..., Path]) -> None:
+def test_a_terminal_shows_progress_and_report(start: Start, tmp_path: Path) -> None:
     """The bar runs to its end, and the lines of the report are printed over it."""
     terminal, end = os.openpty()
     lines = ["x", *(line_of(code) for code in CODES[1:1000])]
-    with start("import", write(*lines), stdout=end, stderr=end) as importing:
+    with start("import", write_csv(tmp_path, *lines), stdout=end, stderr=end) as importing:
         os.close(end)
         shown = b""
         with suppress(OSError):  # how a terminal ends
@@ -93,9 +81,11 @@ def test_a_terminal_shows_progress_and_report(start: Start, write: Callable[...,
     assert re.search(b".*".join(steps), shown, re.DOTALL)
 
 
-def test_a_closed_output_ends_the_import(start: Start, write: Callable[..., Path]) -> None:
+def test_a_closed_output_ends_the_import(start: Start, tmp_path: Path) -> None:
     """A pipe that is closed early, as by ``head``, ends it with the summary and without a traceback."""
-    with start("import", write("x", "x"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as importing:
+    with start(
+        "import", write_csv(tmp_path, "x", "x"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as importing:
         assert importing.stdout is not None
         importing.stdout.close()
         assert importing.stderr is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
 from tests.support.commands import SECRET, DuckMachines, DuckUsers, FailingStore, invoke, make_app
-from tests.support.csv_files import CODES, HEADER, line_of
+from tests.support.csv_files import CODES, HEADER, line_of, write_csv
 from tests.support.hosts import FIRST, SECOND
 
 Write = Callable[..., Path]
@@ -25,13 +26,7 @@ Write = Callable[..., Path]
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Write a file of lines below the names of the columns."""
-
-    def write(*lines: str, header: str = HEADER) -> Path:
-        path = tmp_path / "machines.csv"
-        path.write_bytes("\n".join([header, *lines]).encode("utf-8", "surrogateescape"))
-        return path
-
-    return write
+    return partial(write_csv, tmp_path)
 
 
 class TestImport:

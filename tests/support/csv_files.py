@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 from flask_aegis_machines import User
 from flask_aegis_machines._csv_rows import COLUMNS, Row, read_rows
@@ -27,3 +28,10 @@ def line_of(code: str = CODES[1], user: User = FIRST, **changes: str) -> str:
 def read(text: str) -> list[Row]:
     """Return the rows of a file as the command reads them."""
     return list(read_rows(io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8-sig")))
+
+
+def write_csv(folder: Path, *lines: str, header: str = HEADER) -> Path:
+    """Write lines below the names of the columns; lone surrogates become bytes that are no UTF-8."""
+    path = folder / "machines.csv"
+    path.write_bytes("\n".join([header, *lines]).encode("utf-8", "surrogateescape"))
+    return path
