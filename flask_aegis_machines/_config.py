@@ -1,11 +1,14 @@
-"""The config keys of the host, each read on every request."""
+"""The config keys of this package. Each is read on every request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from ._errors import ConfigurationError
+from ._safe_text import describe
+from .stores import Notice
 
 __all__ = [
     "DEFAULTS",
@@ -30,19 +33,24 @@ DEFAULTS: Mapping[str, bool] = {
     REPEAT_BY_OWNER: False,
 }
 
+_PREFIX = "AEGIS_MACHINES_"
+# A key without our prefix counts as misspelt only where it is this similar to one of ours, from 0 to 1.
+_SIMILAR = 0.9
+
 
 def enabled(config: Mapping[str, Any], key: str) -> bool:
-    """Tell whether a key of the config is on.
+    """Return the value of a config key.
 
     Args:
-        config: The host's config.
-        key: One of :data:`DEFAULTS`.
+        config: The config of the app.
+        key: A key of :data:`DEFAULTS`.
 
     Returns:
-        The key's value, or what it returns where it is a callable, or its default where it is not set.
+        The value, or the return value of a callable, or the default of a key that is not set.
 
     Raises:
-        ConfigurationError: That is no bool: ``"false"`` is a true string, a guess could open an endpoint.
+        ConfigurationError: The value is not a bool. ``"false"`` is true for Python, so a guess could open an
+            endpoint.
     """
     value = config.get(key, DEFAULTS[key])
     if callable(value):
@@ -53,13 +61,13 @@ def enabled(config: Mapping[str, Any], key: str) -> bool:
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Check the keys that are set already; a callable is left for the request.
+    """Check the values of the config keys at mount. A callable is not called before a request.
 
     Args:
-        config: The host's config.
+        config: The config of the app.
 
     Raises:
-        ConfigurationError: A key is neither a bool nor a callable.
+        ConfigurationError: A value is neither a bool nor a callable.
     """
     for key in DEFAULTS:
         if not callable(config.get(key)):
@@ -67,18 +75,31 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def problems(config: Mapping[str, Any]) -> list[str]:
-    """Tell which endpoints are closed, for the command ``doctor``.
+    """Return what is wrong with the config keys. Used by ``flask aegis-machines doctor``.
 
     Args:
-        config: The host's config.
+        config: The config of the app.
 
     Returns:
-        A sentence for each closed endpoint, which says what to do.
-
-    Raises:
-        ConfigurationError: A key is neither a bool nor a callable that returns one.
+        One sentence for each key that cannot be read or is misspelt, and a notice for each closed endpoint.
     """
-    keys = (REGISTER_OPEN, VERIFY_OPEN, GET_OPEN)
-    return [
-        f"An endpoint is closed: set {key} to True to open it." for key in keys if not enabled(config, key)
-    ]
+    found = [line for key in DEFAULTS for line in _problems_of_value(config, key)]
+    return found + [line for key in config if key not in DEFAULTS for line in _problems_of_name(key)]
+
+
+def _problems_of_value(config: Mapping[str, Any], key: str) -> list[str]:
+    try:
+        is_on = enabled(config, key)
+    except ConfigurationError as error:
+        return [str(error)]
+    except Exception as error:
+        if type(error) is RuntimeError:  # Flask raises it outside of a request, and a command has none
+            return [Notice(f"{key} is not checked: its callable raised a RuntimeError outside of a request.")]
+        return [f"{key} cannot be read: {describe(error)}."]
+    return [] if is_on or key == REPEAT_BY_OWNER else [Notice(f"{key} closes its endpoint.")]
+
+
+def _problems_of_name(key: str) -> list[str]:
+    is_ours = key.upper().startswith(_PREFIX)
+    nearest = get_close_matches(key.upper(), DEFAULTS, n=1, cutoff=0 if is_ours else _SIMILAR)
+    return [f"{key} is no config key, so it has no effect: did you mean {name}?" for name in nearest]

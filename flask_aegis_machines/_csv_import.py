@@ -1,165 +1,134 @@
-"""Takes machines over from another system by the rules of a request: its checks, and one owner per code."""
+"""Binds the machines of a CSV file by the rules of a request: its checks, and one owner for each code."""
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
-from ._errors import ConfigurationError, InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
-from ._records import MACHINE_FIELDS, Machine, User
+from ._csv_rows import IDENTITY, REGISTERED_AT, Row
+from ._errors import InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
+from ._records import Machine, User
 from ._validation import AEGISSPEED_ID, REGISTRATION, machine_from, require_user
-from .stores import UserStore
 
-__all__ = ["COLUMNS", "BindMany", "Outcome", "Row", "import_machines", "read_rows"]
+__all__ = ["BindMany", "GetUser", "Outcome", "import_machines"]
 
-#: What the first line of a file names: the identity, as a token would, and the fields of a request.
-COLUMNS: tuple[str, ...] = ("identity", AEGISSPEED_ID, *MACHINE_FIELDS)
+#: Returns the user who has an identity, as ``UserStore.get_any`` does.
+GetUser: TypeAlias = Callable[[str], User | None]
 
 #: Binds several machines, as ``MachineStore.bind_many`` does.
 BindMany: TypeAlias = Callable[[Sequence[tuple[Machine, User]]], list[Refusal | None]]
 
 _BATCH = 500
+_EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# The forms that each Python reads alike; "Z", and fractions of other lengths than 3 and 6, only from 3.11 on.
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
+    r"(?:([+-][0-9]{2}):?([0-9]{2})|Z)"
+)
 
-
-class Row(NamedTuple):
-    """A row of a file, unchecked.
-
-    Args:
-        line: Number of the line that it begins on; the line with the names is 1.
-        last_line: Number of the line that it ends on: a field in quotes may hold several.
-        fields: Its values by column; ``None`` where it cannot be read as a row of this file.
-    """
-
-    line: int
-    last_line: int
-    fields: dict[str, str] | None
+_MALFORMED_TIMESTAMP = (
+    "must be a date and a time with an offset, such as 2024-05-31T12:00:00Z or 2024-05-31T14:00:00+02:00"
+)
 
 
 class Outcome(NamedTuple):
     """What became of a row.
 
     Args:
-        line: Number of the line that it begins on.
-        refusal: Why nothing was bound; ``None`` where something was.
+        line: The number of its first line.
+        kind: ``"bound before"`` where the owner has the code already, as after an earlier run.
+        reasons: Why it was refused, without values: one text for each reason, with its field.
     """
 
     line: int
-    refusal: Refusal | None
-
-    @property
-    def kind(self) -> Literal["bound", "bound before", "refused"]:
-        """Tell what became of the row in a word.
-
-        Returns:
-            "bound before" where the machine is this owner's already, as after an earlier run.
-
-        Raises:
-            Nothing.
-        """
-        if self.refusal is None:
-            return "bound"
-        mine = isinstance(self.refusal, MachineCodeTaken) and self.refusal.by_same_user
-        return "bound before" if mine else "refused"
-
-    @property
-    def reasons(self) -> list[str]:
-        """Tell why the row was refused, without any value.
-
-        Returns:
-            A text for each reason, with the field where there is one; none for a row that was not refused.
-
-        Raises:
-            Nothing.
-        """
-        if self.refusal is None or self.kind != "refused":
-            return []
-        answer = self.refusal.answer
-        if isinstance(self.refusal, InvalidRequest):
-            return [
-                f"{answer.code} {field}: {message}"
-                for field, messages in self.refusal.errors.items()
-                for message in messages
-            ]
-        field = f" {AEGISSPEED_ID}:" if isinstance(self.refusal, InvalidAegisSpeedId) else ""
-        return [f"{answer.code}{field} {answer.result}"]
+    kind: Literal["bound", "bound before", "refused"]
+    reasons: tuple[str, ...] = ()
 
 
-def read_rows(lines: Iterable[str]) -> Iterator[Row]:
-    """Read a CSV file row by row.
-
-    Args:
-        lines: The file, opened with ``newline=""``; its first line names the columns, in any order.
-
-    Returns:
-        Its rows, empty lines left out.
-
-    Raises:
-        ConfigurationError: The first line does not name the columns; the text says which.
-    """
-    reader = csv.reader(lines, strict=True)
-    try:
-        names = next(reader, [])
-    except csv.Error:
-        names = []
-    if wrong := [name for name in COLUMNS if names.count(name) != 1]:
-        raise ConfigurationError(
-            f"The first line of the file must name each of these columns once: {', '.join(wrong)}."
-        )
-    while True:
-        line = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield Row(line, reader.line_num, None)
-            continue
-        if values:
-            fields = dict(zip(names, values, strict=True)) if len(values) == len(names) else None
-            yield Row(line, reader.line_num, fields)
-
-
-def import_machines(rows: Iterable[Row], users: UserStore, bind_many: BindMany) -> Iterator[Outcome]:
-    """Bind the machines of many rows, in batches, with no more of them in memory than one batch.
+def import_machines(rows: Iterable[Row], get_user: GetUser, bind_many: BindMany) -> Iterator[Outcome]:
+    """Bind the machines of many rows in batches. Memory holds one batch.
 
     Args:
         rows: The rows.
-        users: Where owners are looked up, by the column ``identity``.
+        get_user: Returns the owner for the column ``identity``.
         bind_many: Binds the machines of a batch.
 
     Returns:
-        What became of each row, in their order.
+        What became of each row, in the order of the rows.
 
     Raises:
-        Exception: A store failed. What was bound stays bound: run it again.
+        Exception: A store failed. What was bound stays bound: run the import again.
     """
     rows = iter(rows)
-    while batch := list(islice(rows, _BATCH)):
-        found: dict[str, User | None] = {}
-        refusals: dict[int, Refusal | None] = {}
+    while True:
+        owners: dict[str, User | None] = {}
         bindings: dict[int, tuple[Machine, User]] = {}
-        for row in batch:
+        # None for a row that is in bindings. No refusal is kept: its traceback holds the row.
+        outcomes: dict[int, Outcome | None] = {}
+        for row in islice(rows, _BATCH):
             try:
-                bindings[row.line] = _check(row, users, found)
+                bindings[row.line] = _check(row, get_user, owners)
+                outcomes[row.line] = None
             except Refusal as refusal:
-                refusals[row.line] = refusal
-        if bindings:
-            refusals.update(zip(bindings, bind_many(list(bindings.values())), strict=True))
-        yield from (Outcome(row.line, refusals[row.line]) for row in batch)
+                outcomes[row.line] = _outcome(row.line, refusal)
+        if not outcomes:
+            return
+        refusals = bind_many(list(bindings.values())) if bindings else []
+        for line, bound in zip(bindings, refusals, strict=True):
+            outcomes[line] = _outcome(line, bound)
+        yield from filter(None, outcomes.values())
 
 
-def _check(row: Row, users: UserStore, found: dict[str, User | None]) -> tuple[Machine, User]:
-    """Check a row as a request is checked; ``found`` spares a batch to look an owner up twice."""
-    if row.fields is None:
-        text = "must have as many fields as the first line, in quotes that close"
-        if row.last_line > row.line:
-            text += f"; all up to line {row.last_line} was read as one row"
-        raise InvalidRequest({"row": [text]})
-    fields = REGISTRATION.validate(row.fields)
-    identity = row.fields["identity"]
-    if identity not in found:
-        found[identity] = users.get(identity)
-    user = require_user(found[identity], fields[AEGISSPEED_ID])
-    return machine_from(fields), user
+def _check(row: Row, get_user: GetUser, owners: dict[str, User | None]) -> tuple[Machine, User]:
+    """Check a row as a request is checked. An owner is looked up once for all that share ``owners``."""
+    if row.fault:
+        raise InvalidRequest({"row": [row.fault]})
+    document = REGISTRATION.validate(row.fields)
+    machine = machine_from(document)
+    if registered_at := row.fields.get(REGISTERED_AT):
+        machine = replace(machine, registered_at=_read_timestamp(registered_at))
+    identity = row.fields[IDENTITY]
+    if identity not in owners:
+        owners[identity] = get_user(identity)
+    return machine, require_user(owners[identity], document[AEGISSPEED_ID])
+
+
+def _read_timestamp(text: str) -> datetime:
+    """Read when a machine was bound in another system."""
+    timestamp = None
+    if match := _TIMESTAMP.fullmatch(text):
+        date, minute, second, fraction, hours, minutes = match.groups()
+        offset = f"{hours}:{minutes}" if hours else "+00:00"
+        text = f"{date}T{minute}:{second or '00'}.{(fraction or '')[:6]:0<6}{offset}"
+        with suppress(OverflowError, ValueError):
+            timestamp = datetime.fromisoformat(text).astimezone(timezone.utc)
+    if timestamp is None:
+        raise InvalidRequest({REGISTERED_AT: [_MALFORMED_TIMESTAMP]})
+    if not _EARLIEST <= timestamp <= datetime.now(timezone.utc):
+        raise InvalidRequest({REGISTERED_AT: ["must be between 1970 and now"]})
+    return timestamp
+
+
+def _outcome(line: int, refusal: Refusal | None) -> Outcome:
+    if refusal is None:
+        return Outcome(line, "bound")
+    if isinstance(refusal, MachineCodeTaken) and refusal.by_same_user:
+        return Outcome(line, "bound before")
+    return Outcome(line, "refused", tuple(_reasons(refusal)))
+
+
+def _reasons(refusal: Refusal) -> list[str]:
+    answer = refusal.answer
+    if isinstance(refusal, InvalidRequest):
+        return [
+            f"{answer.code} {field}: {message}"
+            for field, messages in refusal.errors.items()
+            for message in messages
+        ]
+    field = f" {AEGISSPEED_ID}:" if isinstance(refusal, InvalidAegisSpeedId) else ""
+    return [f"{answer.code}{field} {answer.result}"]
