@@ -362,7 +362,7 @@ class TestImport:
             '"' + SECRET,
         )
         result = run("import", path)
-        facts = "must be 1 to 255 characters, not only white space, without control characters"
+        facts = "must be at most 255 characters, without control characters"
         assert result.exit_code == 1
         assert result.stdout.splitlines() == [
             "line 3: 10400 machine_code: must be exactly 32 printable ASCII characters without spaces",
