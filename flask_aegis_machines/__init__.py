@@ -9,6 +9,7 @@ from ._errors import (
     UserNotFound,
 )
 from ._records import Machine, Owner, User
+from ._validation import machine_from_document
 from .blueprint import create_blueprint
 from .identity import bearer, jwt_identity, login_identity
 from .stores import MachineStore, UserStore
@@ -29,4 +30,5 @@ __all__ = [
     "create_blueprint",
     "jwt_identity",
     "login_identity",
+    "machine_from_document",
 ]

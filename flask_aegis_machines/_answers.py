@@ -6,12 +6,17 @@ from typing import NamedTuple
 
 __all__ = [
     "ANSWERS",
-    "AVAILABLE",
+    "BOUND",
+    "BOUND_TO_USER",
+    "CHECK_FAILED",
+    "CHECK_NO_USER",
     "CLOSED",
     "INTERNAL_ERROR",
     "INVALID_ID",
     "INVALID_REQUEST",
+    "LIST_FAILED",
     "MISMATCH",
+    "NOT_BOUND",
     "NO_USER",
     "REGISTERED",
     "RETRIEVED",
@@ -38,15 +43,21 @@ class Answer(NamedTuple):
     result: str
 
 
-# 1000x: the API document, to the letter. 10 + HTTP status: what the document is silent about.
+# 1000x: the API document and its neighbours, to the letter. A code means different things by status and
+# endpoint. 10 + HTTP status: what the documents are silent about.
 REGISTERED = Answer(200, "10000", "Machine registered successfully")
-AVAILABLE = Answer(200, "10000", "Machine code is available")
+NOT_BOUND = Answer(200, "10000", "Machine code not bound")
+BOUND_TO_USER = Answer(200, "10002", "Machine code already bound to this user")
+BOUND = Answer(200, "10003", "Machine code already bound")
 RETRIEVED = Answer(200, "10000", "User machine information retrieved")
 CLOSED = Answer(403, "10001", "Server has not opened this endpoint")
 INVALID_ID = Answer(400, "10002", "Invalid user AegisSpeed ID")
 NO_USER = Answer(404, "10003", "User does not exist")
+CHECK_NO_USER = Answer(404, "10404", "User does not exist")  # 10003 means "bound" there
 TAKEN = Answer(409, "10004", "Machine code already registered")
 INTERNAL_ERROR = Answer(500, "10005", "Registration failed, server internal error")
+CHECK_FAILED = Answer(500, "10005", "Verification failed, server internal error")
+LIST_FAILED = Answer(500, "10005", "Failed to get user machine information, server internal error")
 MISMATCH = Answer(403, "10006", "User AegisSpeed ID does not match")
 INVALID_REQUEST = Answer(400, "10400", "Invalid request")
 UNAUTHORIZED = Answer(401, "10401", "Missing or invalid token")
@@ -56,13 +67,18 @@ TOO_MANY_REQUESTS = Answer(429, "10429", "Too many requests")
 
 ANSWERS: tuple[Answer, ...] = (
     REGISTERED,
-    AVAILABLE,
+    NOT_BOUND,
+    BOUND_TO_USER,
+    BOUND,
     RETRIEVED,
     CLOSED,
     INVALID_ID,
     NO_USER,
+    CHECK_NO_USER,
     TAKEN,
     INTERNAL_ERROR,
+    CHECK_FAILED,
+    LIST_FAILED,
     MISMATCH,
     INVALID_REQUEST,
     UNAUTHORIZED,

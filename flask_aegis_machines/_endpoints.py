@@ -1,40 +1,16 @@
-"""The three endpoints as data: path, fields and answers of each."""
+"""The three endpoints as data: path, fields, answers and envelope of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from . import _answers, _config, _validation
 from ._answers import Answer
+from ._schema import Schema
 
 __all__ = ["ENDPOINTS", "GET", "REGISTER", "VERIFY", "Endpoint"]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One endpoint of the API document.
-
-    Args:
-        folder: The path up to the name.
-        name: The last part of the path, and the name of the view.
-        summary: What the endpoint does, in one sentence.
-        schema: The fields of a request.
-        config_key: The config key that opens and closes the endpoint.
-        answers: All answers, the successful ones first.
-    """
-
-    folder: str
-    name: str
-    summary: str
-    schema: _validation.Schema
-    config_key: str
-    answers: tuple[Answer, ...]
-
-    @property
-    def path(self) -> str:
-        """Return the path in the API document, with its leading slash."""
-        return f"{self.folder}/{self.name}"
-
 
 _ERRORS = (
     _answers.CLOSED,
@@ -49,21 +25,76 @@ _ERRORS = (
     _answers.TOO_MANY_REQUESTS,
 )
 
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """One endpoint of the API.
+
+    Args:
+        folder: The path up to the name.
+        name: The last part of the path, and the name of the view.
+        summary: What the endpoint does, in one sentence.
+        schema: The fields of a request.
+        config_key: The config key that opens and closes the endpoint.
+        successes: The answers with status 200.
+        envelope: ``{status, code, result, data}`` or ``{status, code, info, result}``.
+        errors: The other answers, as the registration gives them.
+        replaced: Answers of this endpoint in place of those in ``errors``.
+    """
+
+    folder: str
+    name: str
+    summary: str
+    schema: Schema
+    config_key: str
+    successes: tuple[Answer, ...]
+    envelope: Literal["data", "info"] = "data"
+    errors: tuple[Answer, ...] = _ERRORS
+    replaced: Mapping[Answer, Answer] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Return the path in the API document, with its leading slash."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Return every answer of this endpoint, the successful ones first."""
+        return (*self.successes, *map(self.own_answer, self.errors))
+
+    def own_answer(self, answer: Answer) -> Answer:
+        """Return what this endpoint answers in place of an answer of the registration.
+
+        Args:
+            answer: An answer with an error.
+
+        Returns:
+            The answer with the code and the words of this endpoint.
+        """
+        return self.replaced.get(answer, answer)
+
+
 REGISTER = Endpoint(
     folder="/machine/register",
     name="register_machine_info_by_aegisspeed_id",
     summary="Bind a machine to the account of the signed-in user, permanently.",
     schema=_validation.REGISTRATION,
     config_key=_config.REGISTER_OPEN,
-    answers=(_answers.REGISTERED, _answers.TAKEN, *_ERRORS),
+    successes=(_answers.REGISTERED,),
+    errors=(_answers.TAKEN, *_ERRORS),
 )
 VERIFY = Endpoint(
     folder="/verify",
     name="verify_is_machine_code_available_by_aegisspeed_id",
-    summary="Return whether a machine code is free.",
+    summary="Check whether a machine code is bound, and whether to the signed-in user.",
     schema=_validation.VERIFICATION,
     config_key=_config.VERIFY_OPEN,
-    answers=(_answers.AVAILABLE, _answers.TAKEN, *_ERRORS),
+    successes=(_answers.NOT_BOUND, _answers.BOUND_TO_USER, _answers.BOUND),
+    envelope="info",
+    replaced={
+        _answers.NO_USER: _answers.CHECK_NO_USER,
+        _answers.INTERNAL_ERROR: _answers.CHECK_FAILED,
+    },
 )
 GET = Endpoint(
     folder="/machine/get",
@@ -71,7 +102,8 @@ GET = Endpoint(
     summary="List the machines of the signed-in user, oldest first, page by page.",
     schema=_validation.LISTING,
     config_key=_config.GET_OPEN,
-    answers=(_answers.RETRIEVED, *_ERRORS),
+    successes=(_answers.RETRIEVED,),
+    replaced={_answers.INTERNAL_ERROR: _answers.LIST_FAILED},
 )
 
 ENDPOINTS = (REGISTER, VERIFY, GET)

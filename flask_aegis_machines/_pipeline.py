@@ -12,7 +12,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import Unauthorized as WerkzeugUnauthorized
 
 from . import _body, _config, _endpoints, _reporting
-from ._answers import AVAILABLE, INTERNAL_ERROR, REGISTERED, RETRIEVED, TOO_MANY_REQUESTS, Answer
+from ._answers import (
+    BOUND,
+    BOUND_TO_USER,
+    INTERNAL_ERROR,
+    NOT_BOUND,
+    REGISTERED,
+    RETRIEVED,
+    TOO_MANY_REQUESTS,
+    Answer,
+)
 from ._endpoints import Endpoint
 from ._errors import (
     AegisMachinesError,
@@ -27,6 +36,7 @@ from ._records import MACHINE_FIELDS, Machine, User
 from ._redaction import redact
 from ._reporting import RequestInfo
 from ._responses import make_rate_limit_response, make_response
+from ._schema import ValidatedDocument
 from ._scopes import request_scopes
 from ._validation import (
     AEGISSPEED_ID,
@@ -34,7 +44,6 @@ from ._validation import (
     LIMIT,
     MACHINE_CODE,
     MAX_PAGE,
-    ValidatedDocument,
     machine_from,
     require_user,
 )
@@ -76,13 +85,14 @@ class Pipeline(ABC):
             host_exception = wrapper.exception
         except Refusal as refusal:
             _body.discard()
-            response = make_response(refusal.answer, refusal.data)
-            self._report(info, refusal.answer)
+            answer = self.endpoint.own_answer(refusal.answer)
+            response = make_response(self.endpoint, answer, refusal.data)
+            self._report(info, answer)
             return response
         except Exception as failure:
             _body.discard()
             _reporting.report_failure(failure)
-            return make_response(INTERNAL_ERROR, {})
+            return make_response(self.endpoint, self.endpoint.own_answer(INTERNAL_ERROR))
         else:
             self._report(info, answer)
             return response
@@ -98,7 +108,7 @@ class Pipeline(ABC):
             The response.
         """
         _body.discard()
-        response = make_rate_limit_response(error)
+        response = make_rate_limit_response(self.endpoint, error)
         self._report(RequestInfo(), TOO_MANY_REQUESTS)
         return response
 
@@ -154,7 +164,7 @@ class RegisterMachine(Pipeline):
         repeat_by_owner = _config.enabled(current_app.config, _config.REPEAT_BY_OWNER)
         data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
         # Made before the machine is bound: afterwards nothing may turn this answer into another.
-        response = make_response(REGISTERED, data)
+        response = make_response(self.endpoint, REGISTERED, data)
         try:
             self._machines.bind(machine, user)
         except MachineCodeTaken as taken:
@@ -173,14 +183,14 @@ class RegisterMachine(Pipeline):
 
 
 class VerifyMachineCode(Pipeline):
-    """Checks whether a machine code is free."""
+    """Checks whether a machine code is bound."""
 
     endpoint = _endpoints.VERIFY
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
-        if self._machines.owner_of(document[MACHINE_CODE]) is not None:
-            raise MachineCodeTaken
-        return AVAILABLE, make_response(AVAILABLE, {})
+        owner = self._machines.owner_of(document[MACHINE_CODE])
+        answer = NOT_BOUND if owner is None else BOUND_TO_USER if owner.is_user(user) else BOUND
+        return answer, make_response(self.endpoint, answer)
 
 
 class ListMachines(Pipeline):
@@ -198,7 +208,7 @@ class ListMachines(Pipeline):
             "machines": [_describe(machine) for machine in page],
             "next": page[-1].machine_code if len(found) > limit else None,
         }
-        return RETRIEVED, make_response(RETRIEVED, data)
+        return RETRIEVED, make_response(self.endpoint, RETRIEVED, data)
 
 
 class _HostException(Exception):

@@ -1,4 +1,4 @@
-"""What passes between the blueprint and the stores. A repr shows no identifier of a person or a machine."""
+"""The records that the blueprint and the stores exchange. No repr shows an identifier."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class Machine:
         machine_mac_address: MAC address.
         registered_at: When the machine was bound, a datetime in UTC; ``None`` before.
 
-    The ten facts are 1 to 255 characters each. They are never unique and decide nothing.
+    The ten facts are at most 255 characters each, without control characters, and may be empty. They are
+    never unique and decide nothing.
     """
 
     machine_code: str

@@ -7,12 +7,19 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
 
 import pytest
-from flask import Flask
+from flask import Flask, abort
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_aegis_machines import Machine, User, create_blueprint
-from flask_aegis_machines._answers import AVAILABLE, INVALID_REQUEST, RETRIEVED, TAKEN
+from flask_aegis_machines import Machine, Owner, User, create_blueprint
+from flask_aegis_machines._answers import (
+    BOUND,
+    BOUND_TO_USER,
+    INVALID_REQUEST,
+    NOT_BOUND,
+    RETRIEVED,
+    Answer,
+)
 from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
@@ -49,29 +56,79 @@ def test_the_paths_are_those_of_the_document() -> None:
 
 
 class TestVerify:
-    """Whether a machine code is still free."""
+    """Whether a machine code is bound, and to whom."""
 
-    def test_a_free_code_is_available(self, call: Call, machines: MemoryMachineStore) -> None:
-        """Nothing is bound by the question, and nothing but the code is asked for."""
-        answer = call(VERIFY, machine_code=CODE)
-        expected = {"status": 200, "code": "10000", "result": "Machine code is available", "data": {}}
-        assert (answer.status_code, answer.json) == (200, expected)
-        assert machines.owner_of(CODE) is None
+    @pytest.mark.parametrize(
+        ("owner", "answer", "bound"),
+        [(None, NOT_BOUND, False), (FIRST, BOUND_TO_USER, True), (SECOND, BOUND, True)],
+        ids=["nobody", "this user", "another user"],
+    )
+    def test_a_code_is_checked(
+        self,
+        call: Call,
+        machines: MemoryMachineStore,
+        owner: User | None,
+        answer: Answer,
+        bound: bool,
+    ) -> None:
+        """The four keys of the document, with ``result`` true where the code is bound; nothing is bound."""
+        if owner is not None:
+            machines.bind(make_machine(), owner)
+        response = call(VERIFY, machine_code=CODE)
+        status, code, info = answer
+        assert response.json == {"status": status, "code": code, "info": info, "result": bound}
+        assert response.status_code == 200
+        assert (machines.owner_of(CODE) is None) == (owner is None)
 
-    @pytest.mark.parametrize("owner", [FIRST, SECOND], ids=["its owner", "a stranger"])
-    def test_a_bound_code_is_taken(self, call: Call, machines: MemoryMachineStore, owner: User) -> None:
-        """Whoever asks hears the same, as in the registration."""
-        machines.bind(make_machine(), owner)
-        answer = call(VERIFY, machine_code=CODE)
-        assert (answer.status_code, answer.json) == (409, {**TAKEN._asdict(), "data": {}})
+    def test_a_code_without_an_owner_is_bound(self, app: Flask) -> None:
+        """A code whose owner was deleted stays bound, to nobody's account."""
 
-    @pytest.mark.parametrize("code", ["x", "0" * 32, None, CODE + "\n"])
-    def test_a_code_that_could_not_be_bound_is_refused(self, call: Call, code: object) -> None:
-        """The rules for a code are those of the registration, to the word."""
+        class Orphans(MemoryMachineStore):
+            def owner_of(self, machine_code: str) -> Owner | None:
+                return Owner(None)
+
+        assert ask(app, VERIFY, Orphans()) == BOUND.code
+
+    def test_an_error_keeps_the_four_keys(self, call: Call) -> None:
+        """Only 10400 adds ``data``, and ``result`` is false."""
+        mismatch = call(VERIFY, machine_code=CODE, user_AegisSpeed_id="ASD000002")
+        info = "User AegisSpeed ID does not match"
+        assert mismatch.json == {"status": 403, "code": "10006", "info": info, "result": False}
+        invalid = call(VERIFY, machine_code="x").get_json()
+        message = "must be exactly 32 printable ASCII characters without spaces"
+        assert invalid == {
+            **{"status": 400, "code": "10400", "info": "Invalid request", "result": False},
+            "data": {"errors": {"machine_code": [message]}},
+        }
+
+    def test_a_missing_user_is_10404(self, app: Flask, client: FlaskClient) -> None:
+        """10003 means "bound" here."""
+        sent = {"user_AegisSpeed_id": "ASD000001", "machine_code": CODE}
+        answer = client.post(VERIFY.path, json=sent, headers=authorization(app, "3"))
+        expected = {"status": 404, "code": "10404", "info": "User does not exist", "result": False}
+        assert (answer.status_code, answer.json) == (404, expected)
+
+    def test_a_rate_limit_keeps_the_shape(self, app: Flask, call: Call) -> None:
+        """The limiter's 429 has the keys of the endpoint that it answers on."""
+        app.before_request(lambda: abort(429))
+        expected = {"status": 429, "code": "10429", "info": "Too many requests", "result": False}
+        assert call(VERIFY, machine_code=CODE).json == expected
+        assert call(GET).get_json()["data"] == {}
+
+    @pytest.mark.parametrize("code", ["x", None, CODE + "\n", 7])
+    def test_an_ill_formed_code_is_refused(self, call: Call, code: object) -> None:
+        """The form of a code is that of the registration, to the word."""
         verified, registered = call(VERIFY, machine_code=code), call(REGISTER, machine_code=code)
         assert verified.status_code == 400
         errors = verified.get_json()["data"]["errors"]
         assert errors == {"machine_code": registered.get_json()["data"]["errors"]["machine_code"]}
+
+    def test_a_placeholder_may_be_checked(self, call: Call, machines: MemoryMachineStore) -> None:
+        """An owner may have bound one before it was refused."""
+        machines.bind(make_machine("0" * 32), FIRST)
+        assert call(VERIFY, machine_code="0" * 32).get_json()["code"] == BOUND_TO_USER.code
+        assert codes(call(GET, after="f" * 32)) == []
+        assert call(REGISTER, **{**example(), "machine_code": "0" * 32}).get_json()["code"] == "10400"
 
 
 class TestGet:
@@ -200,7 +257,10 @@ class TestGates:
             body += b" " * 17000
         content_type = "text/plain" if "10415" in wrong else "application/json"
         answer = client.post(endpoint.path, data=body, content_type=content_type, headers=headers)
-        assert answer.get_json()["code"] == self.WRONGS[first][:5]
+        expected = self.WRONGS[first][:5]
+        if (endpoint, expected) == (VERIFY, "10003"):
+            expected = "10404"
+        assert answer.get_json()["code"] == expected
 
     @pytest.mark.parametrize("closed", ENDPOINTS, ids=lambda endpoint: endpoint.config_key)
     def test_each_endpoint_has_its_own_switch(self, app: Flask, call: Call, closed: Endpoint) -> None:
@@ -229,8 +289,8 @@ class TestGates:
 
 
 def test_what_verify_promises_register_keeps(call: Call, document: dict[str, Any]) -> None:
-    """One after the other: free, bound, taken, on the list."""
-    assert call(VERIFY, machine_code=CODE).json == {**AVAILABLE._asdict(), "data": {}}
+    """One after the other: free, bound, bound to this user, on the list."""
+    assert call(VERIFY, machine_code=CODE).get_json()["code"] == NOT_BOUND.code
     assert call(REGISTER, **document).status_code == 200
-    assert call(VERIFY, machine_code=CODE).status_code == 409
+    assert call(VERIFY, machine_code=CODE).get_json()["code"] == BOUND_TO_USER.code
     assert codes(call(GET)) == [CODE]

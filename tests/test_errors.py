@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flask_aegis_machines import _answers, _errors
+from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 
-DOCUMENTED = {
+REGISTRATION = {
     "10000": (200, "Machine registered successfully"),
     "10001": (403, "Server has not opened this endpoint"),
     "10002": (400, "Invalid user AegisSpeed ID"),
@@ -15,27 +16,59 @@ DOCUMENTED = {
     "10005": (500, "Registration failed, server internal error"),
     "10006": (403, "User AegisSpeed ID does not match"),
 }
+CHECK = {
+    (200, "10000", "Machine code not bound"),
+    (200, "10002", "Machine code already bound to this user"),
+    (200, "10003", "Machine code already bound"),
+    (403, "10001", "Server has not opened this endpoint"),
+    (400, "10002", "Invalid user AegisSpeed ID"),
+    (404, "10404", "User does not exist"),
+    (500, "10005", "Verification failed, server internal error"),
+    (403, "10006", "User AegisSpeed ID does not match"),
+}
+LIST = {
+    (200, "10000", "User machine information retrieved"),
+    (403, "10001", "Server has not opened this endpoint"),
+    (400, "10002", "Invalid user AegisSpeed ID"),
+    (404, "10003", "User does not exist"),
+    (500, "10005", "Failed to get user machine information, server internal error"),
+    (403, "10006", "User AegisSpeed ID does not match"),
+}
+ADDED = {
+    (400, "10400", "Invalid request"),
+    (401, "10401", "Missing or invalid token"),
+    (413, "10413", "Request body too large"),
+    (415, "10415", "Content-Type must be application/json"),
+    (429, "10429", "Too many requests"),
+}
 
 
 def test_the_documented_answers_are_exact() -> None:
-    """The seven answers of the API document are there to the letter."""
-    table = {answer.code: (answer.status, answer.result) for answer in reversed(_answers.ANSWERS)}
-    assert {code: table[code] for code in DOCUMENTED} == DOCUMENTED
+    """The answers of each endpoint are those of its document to the letter, and five more."""
+    registration = {(status, code, result) for code, (status, result) in REGISTRATION.items()}
+    for endpoint, documented in ((REGISTER, registration), (VERIFY, CHECK), (GET, LIST)):
+        assert {tuple(answer) for answer in endpoint.answers} == documented | ADDED
 
 
-def test_other_answers_cannot_collide_with_documented_ones() -> None:
-    """What the API document is silent about has the code 10 + HTTP status, once each."""
-    others = [answer for answer in _answers.ANSWERS if answer.code not in DOCUMENTED]
-    assert [answer.code for answer in others] == [f"10{answer.status}" for answer in others]
-    refusals = [answer.code for answer in _answers.ANSWERS if answer.status != 200]
-    assert len(set(refusals)) == len(refusals)
+def test_added_codes_cannot_collide_with_documented_ones() -> None:
+    """What the documents are silent about has the code 10 + HTTP status."""
+    added = [answer for answer in _answers.ANSWERS if answer.code not in REGISTRATION]
+    assert [answer.code for answer in added] == [f"10{answer.status}" for answer in added]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name.partition("_")[0])
+def test_status_and_code_name_one_answer(endpoint: Endpoint) -> None:
+    """On one endpoint no two answers have the same status and code."""
+    pairs = [(answer.status, answer.code) for answer in endpoint.answers]
+    assert len(set(pairs)) == len(pairs)
 
 
 def test_the_table_has_every_answer() -> None:
-    """No answer of the module is missing from the table, on which documents and tests are built."""
-    assert set(_answers.ANSWERS) == {
-        each for each in vars(_answers).values() if isinstance(each, _answers.Answer)
-    }
+    """The table has exactly the answers of the module, and those that an endpoint gives."""
+    named = {each for each in vars(_answers).values() if isinstance(each, _answers.Answer)}
+    given = {answer for endpoint in ENDPOINTS for answer in endpoint.answers}
+    assert set(_answers.ANSWERS) == named == given
+    assert len(_answers.ANSWERS) == len(named)
 
 
 def test_every_error_has_one_root_and_is_drawn() -> None:
@@ -59,14 +92,3 @@ def test_refusals_that_carry_something_say_it_in_words(by_same_user: bool) -> No
     assert (str(taken), taken.by_same_user) == ("Machine code already registered", by_same_user)
     invalid = _errors.InvalidRequest({"machine_cpu": ["required field"]})
     assert str(invalid) == "Invalid request"
-
-
-def test_the_answers_that_we_added_do_not_change() -> None:
-    """Clients may have come to rely on the texts as well as on the codes."""
-    assert {answer.code: answer.result for answer in _answers.ANSWERS if answer.code > "10006"} == {
-        "10400": "Invalid request",
-        "10401": "Missing or invalid token",
-        "10413": "Request body too large",
-        "10415": "Content-Type must be application/json",
-        "10429": "Too many requests",
-    }

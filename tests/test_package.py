@@ -53,7 +53,8 @@ def test_every_public_callable_is_documented(name: str) -> None:
     documentation = inspect.getdoc(public) or ""
     assert documentation.partition("\n")[0].endswith("."), f"{name} has no summary"
     if inspect.isfunction(public):
-        assert "Returns:" in documentation or inspect.signature(public).return_annotation == "None"
+        returns = documentation.startswith("Return ") or "Returns:" in documentation
+        assert returns or inspect.signature(public).return_annotation == "None"
         assert "Args:" in documentation or not inspect.signature(public).parameters
 
 

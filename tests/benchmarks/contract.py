@@ -57,7 +57,7 @@ def check(port: int) -> None:
     code = uuid.uuid4().hex
     mine = document(1, code)
     registered = envelope(REGISTERED, {"machine_code": code, "user_id": "110***********0001"})
-    ill_formed = {**document(1, uuid.uuid4().hex), "machine_cpu": ""}
+    ill_formed = {**document(1, uuid.uuid4().hex), "machine_cpu": "x" * 256}
     cases: list[tuple[str | None, dict[str, str], dict[str, Any]]] = [
         (token(1), mine, registered),
         (token(1), mine, envelope(TAKEN)),

@@ -22,7 +22,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from flask_aegis_machines import create_blueprint
-from flask_aegis_machines._answers import ANSWERS
+from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 Register = Callable[..., TestResponse]
 
 ENDPOINT = "aegis_machines.register_machine_info_by_aegisspeed_id"
-CODES = [answer.code for answer in ANSWERS]
-STATUSES = sorted({answer.status for answer in ANSWERS if answer.status >= 400} | {405})
+CODES = [answer.code for answer in REGISTER.answers]
+STATUSES = sorted({answer.status for answer in REGISTER.answers if answer.status >= 400} | {405})
 MODES = [
     None,
     *("TESTING", "DEBUG", "PROPAGATE_EXCEPTIONS", "TRAP_HTTP_EXCEPTIONS", "TRAP_BAD_REQUEST_ERRORS"),
@@ -51,7 +51,7 @@ MODES = [
 CHANGES: dict[str, dict[str, Any]] = {
     "10002": {"user_AegisSpeed_id": "short"},
     "10006": {"user_AegisSpeed_id": SECOND.aegisspeed_id},
-    "10400": {"machine_cpu": ""},
+    "10400": {"machine_cpu": "\n"},
     "10401": {"headers": {}},
     "10413": {"json": {"machine_cpu": "x" * 17000}},
     "10415": {"data": b"{}", "content_type": "text/plain"},
@@ -59,11 +59,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 DATA: dict[str, dict[str, object]] = {
     "10000": {"machine_code": "abcd1234efgh5678ijkl9012mnop3456", "user_id": "110***********1234"},
-    "10400": {
-        "errors": {
-            "machine_cpu": ["must be 1 to 255 characters, not only white space, without control characters"]
-        }
-    },
+    "10400": {"errors": {"machine_cpu": ["must be at most 255 characters, without control characters"]}},
 }
 
 FAST = "PRAGMA synchronous=OFF"

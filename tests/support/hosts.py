@@ -10,7 +10,6 @@ from flask_jwt_extended import create_access_token
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, User, create_blueprint
-from flask_aegis_machines._answers import ANSWERS
 from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
@@ -51,8 +50,8 @@ def example() -> dict[str, object]:
 
 
 def envelope(code: str, **data: object) -> dict[str, object]:
-    """Return the whole body that belongs to a code."""
-    answer = next(answer for answer in ANSWERS if answer.code == code)
+    """Return the whole body of the registration's answer that has a code."""
+    answer = next(answer for answer in REGISTER.answers if answer.code == code)
     return {"status": answer.status, "code": code, "result": answer.result, "data": data}
 
 
