@@ -49,7 +49,7 @@ def problems_of_machines(connection: Connection, columns: Mapping[str, Column[An
     problems = [
         *_problems_of_keys(found, table.name, schema, columns, indexes),
         *_problems_of_lengths(columns, types),
-        *_problems_of_foreign_key(found, table.name, schema, columns["user_id"]),
+        *_problems_of_foreign_key(connection, found, table.name, schema, columns["user_id"]),
     ]
     of_dialect = _OF_DIALECT.get(connection.dialect.name)
     if of_dialect is None:
@@ -140,21 +140,24 @@ def _problems_of_lengths(columns: Mapping[str, Column[Any]], types: Mapping[str,
 
 
 def _problems_of_foreign_key(
-    found: Inspector, table: str, schema: str | None, owner: Column[Any]
+    connection: Connection, found: Inspector, table: str, schema: str | None, owner: Column[Any]
 ) -> list[str]:
-    keys = [
-        key
-        for key in found.get_foreign_keys(table, schema=schema)
-        if key["constrained_columns"] == [owner.name]
-    ]
-    if not keys:
+    if connection.dialect.name == "sqlite":  # whose rules SQLAlchemy reads only in some spellings
+        rules = _diagnosis_sqlite.rules_of_foreign_keys(connection, table, owner.name)
+    else:
+        keys = found.get_foreign_keys(table, schema=schema)
+        rules = [
+            str(key.get("options", {}).get("ondelete", "")).upper()
+            for key in keys
+            if key["constrained_columns"] == [owner.name]
+        ]
+    if not rules:
         return [
             Notice(
                 f"Column {owner.name} has no foreign key, so a user who is deleted during a request can "
                 "still get a machine: add one, unless users are in another database."
             )
         ]
-    rules = {str(key.get("options", {}).get("ondelete", "")).upper() for key in keys}
     problems = []
     if "CASCADE" in rules:
         problems.append(

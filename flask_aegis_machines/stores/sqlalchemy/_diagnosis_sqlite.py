@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from flask_aegis_machines.stores import Notice
 
-__all__ = ["problems", "problems_of_ids"]
+__all__ = ["problems", "problems_of_ids", "rules_of_foreign_keys"]
 
 _COLLATIONS = text(
     """
@@ -20,6 +20,7 @@ _COLLATIONS = text(
 )
 _DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table)")
 _SOURCE = text("SELECT coalesce(sql, '') FROM sqlite_master WHERE type = :kind AND tbl_name = :table")
+_FOREIGN_KEYS = text('SELECT on_delete FROM pragma_foreign_key_list(:table) WHERE "from" = :column')
 _HIDING = text("SELECT count(*) FROM sqlite_temp_master WHERE name = :table")
 _TEXT_TYPES = ("CHAR", "CLOB", "TEXT")
 
@@ -85,6 +86,20 @@ def problems_of_ids(connection: Connection, table: Any) -> list[str]:
         "owns the "
         'machines of the former: add __table_args__ = {"sqlite_autoincrement": True} and a migration.'
     ]
+
+
+def rules_of_foreign_keys(connection: Connection, table: str, column: str) -> list[str]:
+    """Return what each foreign key of a column does when the row that it refers to is deleted.
+
+    Args:
+        connection: A connection in a transaction.
+        table: The name of the table.
+        column: The name of the column.
+
+    Returns:
+        The rules, such as ``SET NULL``.
+    """
+    return list(connection.execute(_FOREIGN_KEYS, {"table": table, "column": column}).scalars())
 
 
 def _problems_of_settings(connection: Connection) -> list[str]:
