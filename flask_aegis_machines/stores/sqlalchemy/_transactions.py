@@ -86,12 +86,15 @@ class Unit:
             error: What ended the try, unless it ended well.
         """
         try:
-            if error is not None and (not isinstance(error, Exception) or classify(error) is Failure.OUTAGE):
-                self._invalidate()
-            elif error is not None or not self._is_owned:
+            if not self._is_owned:
                 self.rollback()
-            if self._is_owned and self._connection is not None:
-                self._connection.close()  # rolls back what is left, in one round trip with the pool's reset
+            elif self._connection is not None:
+                if _leaves_doubt(error):
+                    self._invalidate()
+                elif error is not None:
+                    self.rollback()
+                if self._connection is not None:
+                    self._connection.close()  # rolls back what is left, in one round trip
         except Exception:
             self._invalidate()
         self._connection = self._transaction = None
@@ -103,6 +106,11 @@ class Unit:
                 with suppress(Exception):
                     clean_up()
             self._connection = None
+
+
+def _leaves_doubt(error: BaseException | None) -> bool:
+    """Return whether nobody knows the state of a connection after an error."""
+    return error is not None and (not isinstance(error, Exception) or classify(error) is Failure.OUTAGE)
 
 
 class _RequestScope:

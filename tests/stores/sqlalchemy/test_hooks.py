@@ -129,6 +129,23 @@ class TestWithin:
                 outer.commit()
         assert rows(database) == ([], ["before"])
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, lost_connection], ids=["interrupt", "outage"])
+    def test_an_interrupted_hook_leaves_nothing_in_a_joined_connection(
+        self, database: Engine, error: Any
+    ) -> None:
+        """The savepoint is rolled back, whatever the host does with its transaction."""
+
+        def fail(connection: Connection, machine: Machine, user: User) -> None:
+            audit(connection, machine, user)
+            raise error()
+
+        with database.connect() as connection, connection.begin() as outer:
+            store = SQLAlchemyMachineStore(scoped_session(sessionmaker(connection)), Device, within=fail)
+            with pytest.raises((KeyboardInterrupt, StoreFailure)):
+                store.bind(make_machine(), FIRST)
+            outer.commit()
+        assert rows(database) == ([], [])
+
     def test_the_hook_does_not_run_for_a_taken_code(self, database: Engine) -> None:
         """A conflict is found before the hook could do anything."""
         store_on(database).bind(make_machine(), FIRST)
