@@ -51,7 +51,7 @@ class _Validator(Validator):  # type: ignore[misc]  # Cerberus ships no types
     }
 
     def _validate_regex(self, pattern: str, field: str, value: str) -> None:
-        """{'type': 'string'}"""
+        """{'type': 'string'}"""  # noqa: D415  # Cerberus reads this docstring as the rule of the rule
         if not re.fullmatch(pattern, value):
             self._error(field, f"must be {self.schema[field]['meta']['description']}")
 

@@ -324,7 +324,7 @@ def test_nothing_moves(visit: Visit, width: int) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_accessible(visit: Visit, scheme: str, width: int) -> None:
-    """axe finds nothing wrong, contrast included, before and after answers of both kinds."""
+    """The engine axe finds nothing wrong, contrast included, before and after answers of both kinds."""
     require_module("axe_playwright_python", "axe-playwright-python")
     from axe_playwright_python.sync_playwright import Axe
 

@@ -236,7 +236,7 @@ class TestOtherFailures:
         assert statements.count("INSERT") == 1
 
     def test_a_locked_database_is_waited_for(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
-        """ "database is locked" passes, and nothing was written by what failed."""
+        """A locked database passes, and nothing was written by what failed."""
         fault = Fault(engine, "INSERT", "before", 3, busy())
         store.bind(make_machine(), FIRST)
         assert fault.fired == 3
