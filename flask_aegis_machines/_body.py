@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, NoReturn
 
@@ -11,10 +12,13 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from ._errors import InvalidRequest, PayloadTooLarge, UnsupportedContentType
 
-__all__ = ["MAX_BYTES", "discard", "read_json_object"]
+__all__ = ["MAX_BYTES", "discard", "drain", "read_json_object"]
 
 #: The longest body that is read, in bytes.
 MAX_BYTES = 16 * 1024
+
+# uWSGI, hypercorn and others do not say where a chunked body ends, so Werkzeug reads nothing of it.
+_NO_LENGTH = "is empty: send a Content-Length header, since this server does not read chunked bodies"
 
 
 def read_json_object() -> dict[str, Any]:
@@ -30,8 +34,11 @@ def read_json_object() -> dict[str, Any]:
     """
     if request.mimetype != "application/json":
         raise UnsupportedContentType
+    body = _read()
+    if not body and request.content_length is None:
+        raise InvalidRequest({"body": [_NO_LENGTH]})
     try:
-        document = _DECODER.decode(_read().decode("utf-8-sig"))
+        document = _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -40,19 +47,29 @@ def read_json_object() -> dict[str, Any]:
 
 
 def discard() -> None:
-    """Discard an unread body, which an error reporter would read from the request and send."""
+    """Discard the body, which an error reporter would read from the request and send."""
     request.stream = BytesIO()
+
+
+def drain() -> None:
+    """Read what is left of a body of at most 16 KiB, and discard it.
+
+    A server that answers and closes a connection with an unread body resets it, and the proxy in front of it
+    answers 502 in place of the response.
+    """
+    with suppress(Exception):
+        if (request.content_length or 0) <= MAX_BYTES:
+            _read_stream(MAX_BYTES)
+    discard()
 
 
 def _read() -> bytes:
     """Read the body from the stream, so that no copy of it waits in the request for an error reporter."""
     if (request.content_length or 0) > MAX_BYTES:
         raise PayloadTooLarge
-    body = b""
     try:
         # A chunked body has no length: never read more than one byte too many.
-        while len(body) <= MAX_BYTES and (part := request.stream.read(MAX_BYTES + 1 - len(body))):
-            body += part
+        body = _read_stream(MAX_BYTES + 1)
         # Empty also where a hook of the host has read the body before us; then the request has kept it.
         body = body or request.get_data()
     except RequestEntityTooLarge:
@@ -60,7 +77,15 @@ def _read() -> bytes:
     except (BadRequest, OSError):
         raise InvalidRequest({"body": ["broke off before its end"]}) from None
     if len(body) > MAX_BYTES:
+        discard()  # there may be no end to it
         raise PayloadTooLarge
+    return body
+
+
+def _read_stream(limit: int) -> bytes:
+    body = b""
+    while len(body) < limit and (part := request.stream.read(limit - len(body))):
+        body += part
     return body
 
 

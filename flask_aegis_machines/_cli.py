@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ._csv_import import import_machines
 from ._csv_rows import read_rows
 from ._doctor import run_checks
 from ._dry_run import without_binding
-from ._errors import ConfigurationError
+from ._errors import ConfigurationError, Refusal
 from ._optional_methods import optional_method
 from ._redaction import redact
 from ._safe_text import describe
@@ -39,13 +40,18 @@ class _Mounted:
     users: UserStore
     machines: MachineStore
     authenticate: Authenticate
+    refusals: Sequence[type[Refusal]]
 
 
 _pass_mounted = click.make_pass_decorator(_Mounted)
 
 
 def add_commands(
-    blueprint: Blueprint, users: UserStore, machines: MachineStore, authenticate: Authenticate
+    blueprint: Blueprint,
+    users: UserStore,
+    machines: MachineStore,
+    authenticate: Authenticate,
+    refusals: Sequence[type[Refusal]] = (),
 ) -> None:
     """Add the commands to a blueprint.
 
@@ -54,12 +60,13 @@ def add_commands(
         users: The user store.
         machines: The machine store.
         authenticate: Returns the identity of the caller of a request.
+        refusals: The app's own refusals, for the OpenAPI document.
     """
     blueprint.cli.help = "Machines that are bound to users."
     for command in (doctor, show, print_openapi, import_file):
         # On the command and not on the group: with cli_group=None Flask takes the commands out of the group.
         command_of_blueprint = copy(command)
-        command_of_blueprint.context_settings = {"obj": _Mounted(users, machines, authenticate)}
+        command_of_blueprint.context_settings = {"obj": _Mounted(users, machines, authenticate, refusals)}
         blueprint.cli.add_command(command_of_blueprint)
 
 
@@ -124,9 +131,10 @@ def show(mounted: _Mounted, machine_code: str) -> None:
 @click.command("openapi")
 @click.option("--prefix", default="", help="The url_prefix under which the blueprint is mounted.")
 @with_appcontext
-def print_openapi(prefix: str) -> None:
+@_pass_mounted
+def print_openapi(mounted: _Mounted, prefix: str) -> None:
     """Print the OpenAPI document of the endpoints, as JSON."""
-    click.echo(json.dumps(openapi.document(prefix), indent=2))
+    click.echo(json.dumps(openapi.document(prefix, mounted.refusals), indent=2))
 
 
 @click.command("import")

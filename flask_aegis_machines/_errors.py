@@ -3,6 +3,7 @@
     AegisMachinesError
     ├── ConfigurationError           the app is set up wrongly; the message says what to do
     ├── StoreFailure                 a store failed; answered as 10005
+    ├── UnexpectedError              reported in place of any other exception that was answered as 10005
     └── Refusal                      an expected refusal, with its answer
         ├── EndpointClosed           10001
         ├── InvalidAegisSpeedId      10002
@@ -14,7 +15,7 @@
         ├── PayloadTooLarge          10413
         └── UnsupportedContentType   10415
 
-No exception of this tree has a field's value, an ID number or a token in its text.
+No exception of this tree has a field's value, an ID number or a token in its text. All can be pickled.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "Refusal",
     "StoreFailure",
     "Unauthorized",
+    "UnexpectedError",
     "UnsupportedContentType",
     "UserNotFound",
 ]
@@ -44,6 +46,10 @@ __all__ = [
 
 class AegisMachinesError(Exception):
     """The base class of all exceptions of this package."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickle would call the class with the text, which is not what all of them take.
+        return _restore, (type(self), self.args), self.__dict__
 
 
 class ConfigurationError(AegisMachinesError):
@@ -54,9 +60,18 @@ class StoreFailure(AegisMachinesError):
     """A store failed. The text names the kind of failure, never a value."""
 
 
-class Refusal(AegisMachinesError):
-    """A request is refused, as expected: an answer to the client, not a fault."""
+class UnexpectedError(AegisMachinesError):
+    """Any other failure. The text has the classes, files and lines of the exceptions that led to it."""
 
+
+class Refusal(AegisMachinesError):
+    """A request is refused, as expected: an answer to the client, not a fault.
+
+    Subclass it for a refusal of the app's own, with its answer, and raise it from a hook, a store or
+    ``authenticate``. Pass the class to ``create_blueprint(refusals=[…])`` for the OpenAPI document.
+    """
+
+    #: HTTP status, code and text of the answer.
     answer: ClassVar[Answer]
 
     @property
@@ -138,3 +153,7 @@ class UnsupportedContentType(Refusal):
     """The Content-Type is not ``application/json``."""
 
     answer = _answers.UNSUPPORTED_TYPE
+
+
+def _restore(kind: type[AegisMachinesError], args: tuple[object, ...]) -> AegisMachinesError:
+    return kind.__new__(kind, *args)

@@ -11,17 +11,8 @@ from flask import Response, current_app
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import Unauthorized as WerkzeugUnauthorized
 
-from . import _body, _config, _endpoints, _reporting
-from ._answers import (
-    BOUND,
-    BOUND_TO_USER,
-    INTERNAL_ERROR,
-    NOT_BOUND,
-    REGISTERED,
-    RETRIEVED,
-    TOO_MANY_REQUESTS,
-    Answer,
-)
+from . import _answers, _body, _config, _endpoints, _reporting
+from ._answers import Answer
 from ._endpoints import Endpoint
 from ._errors import (
     AegisMachinesError,
@@ -34,23 +25,20 @@ from ._errors import (
 )
 from ._records import MACHINE_FIELDS, Machine, User
 from ._redaction import redact
+from ._refusals import check_refusal
 from ._reporting import RequestInfo
 from ._responses import make_rate_limit_response, make_response
 from ._schema import ValidatedDocument
 from ._scopes import request_scopes
-from ._validation import (
-    AEGISSPEED_ID,
-    AFTER,
-    LIMIT,
-    MACHINE_CODE,
-    MAX_PAGE,
-    machine_from,
-    require_user,
-)
+from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, machine_from, require_user
 from .identity import Authenticate
 from .stores import MachineStore, UserStore
 
 __all__ = ["ListMachines", "Pipeline", "RegisterMachine", "VerifyMachineCode"]
+
+
+# Answered after the checks of the body.
+_DELETED = object()
 
 
 class Pipeline(ABC):
@@ -81,22 +69,20 @@ class Pipeline(ABC):
         info = RequestInfo()
         try:
             answer, response = self._check_and_act(info)
-        except _HostException as wrapper:
-            host_exception = wrapper.exception
-        except Refusal as refusal:
+        except Exception as error:
+            if info.is_authenticating and not isinstance(error, AegisMachinesError):
+                _body.drain()
+                _reporting.remove_values(error)
+                raise
+            failure = error
+        except BaseException as error:  # the worker ends, or a timeout of the host has passed
             _body.discard()
-            answer = self.endpoint.own_answer(refusal.answer)
-            response = make_response(self.endpoint, answer, refusal.data)
-            self._report(info, answer)
-            return response
-        except Exception as failure:
-            _body.discard()
-            _reporting.report_failure(failure)
-            return make_response(self.endpoint, self.endpoint.own_answer(INTERNAL_ERROR))
+            _reporting.remove_values(error)
+            raise
         else:
             self._report(info, answer)
             return response
-        raise host_exception
+        return self._respond_to(failure, info)
 
     def handle_rate_limit(self, error: HTTPException) -> Response:
         """Answer a request that a rate limiter of the host has refused.
@@ -107,37 +93,51 @@ class Pipeline(ABC):
         Returns:
             The response.
         """
-        _body.discard()
+        _body.drain()
         response = make_rate_limit_response(self.endpoint, error)
-        self._report(RequestInfo(), TOO_MANY_REQUESTS)
+        self._report(RequestInfo(), _answers.TOO_MANY_REQUESTS)
         return response
+
+    def _respond_to(self, error: Exception, info: RequestInfo) -> Response:
+        _body.drain()
+        if isinstance(error, Refusal):
+            try:
+                check_refusal(type(error))
+                answer = self.endpoint.own_answer(error.answer)
+                response = make_response(self.endpoint, answer, error.data)
+            except Exception as failure:
+                error = failure
+            else:
+                self._report(info, answer)
+                return response
+        answer = self.endpoint.own_answer(_answers.INTERNAL_ERROR)
+        _reporting.report_failure(info, answer, error)
+        return make_response(self.endpoint, answer)
 
     def _check_and_act(self, info: RequestInfo) -> tuple[Answer, Response]:
         if not _config.enabled(current_app.config, self.endpoint.config_key):
             raise EndpointClosed
         with request_scopes(self._users, self._machines):
-            identity = self._identify()
+            identity = self._identify(info)
             document = self.endpoint.schema.validate(_body.read_json_object())
             info.machine = self._machine(document)
             info.user = None if identity is None else self._users.get(identity)
             user = require_user(info.user, document[AEGISSPEED_ID])
             return self._act(info, user, document)
 
-    def _identify(self) -> str | None:
+    def _identify(self, info: RequestInfo) -> str | None:
         """Return the identity of the caller; ``None`` where the token is good and its user is gone."""
+        info.is_authenticating = True
         try:
             identity = self._authenticate()
         except WerkzeugUnauthorized:
             raise Unauthorized from None
         except UserNotFound:
-            return None  # answered after the checks of the body
-        except AegisMachinesError:
-            raise
-        except Exception as error:
-            raise _HostException(error) from None
-        if identity is None:
+            identity = _DELETED
+        info.is_authenticating = False
+        if identity is None or identity is False or identity == "":
             raise Unauthorized
-        return str(identity)
+        return None if identity is _DELETED else str(identity)
 
     def _machine(self, document: ValidatedDocument) -> Machine | None:
         """Return the machine that a request is to register."""
@@ -164,7 +164,7 @@ class RegisterMachine(Pipeline):
         repeat_by_owner = _config.enabled(current_app.config, _config.REPEAT_BY_OWNER)
         data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
         # Made before the machine is bound: afterwards nothing may turn this answer into another.
-        response = make_response(self.endpoint, REGISTERED, data)
+        response = make_response(self.endpoint, _answers.REGISTERED, data)
         try:
             self._machines.bind(machine, user)
         except MachineCodeTaken as taken:
@@ -172,11 +172,11 @@ class RegisterMachine(Pipeline):
                 raise
         else:
             info.machine, info.is_bound_now = machine, True
-        return REGISTERED, response
+        return _answers.REGISTERED, response
 
     def _report(self, info: RequestInfo, answer: Answer) -> None:
         super()._report(info, answer)
-        if answer is not REGISTERED:
+        if answer is not _answers.REGISTERED:
             _reporting.send_refused(info, answer)
         elif info.is_bound_now:
             _reporting.send_registered(info, answer)
@@ -189,7 +189,9 @@ class VerifyMachineCode(Pipeline):
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
         owner = self._machines.owner_of(document[MACHINE_CODE])
-        answer = NOT_BOUND if owner is None else BOUND_TO_USER if owner.is_user(user) else BOUND
+        answer = _answers.NOT_BOUND
+        if owner is not None:
+            answer = _answers.BOUND_TO_USER if owner.is_user(user) else _answers.BOUND
         return answer, make_response(self.endpoint, answer)
 
 
@@ -208,15 +210,7 @@ class ListMachines(Pipeline):
             "machines": [_describe(machine) for machine in page],
             "next": page[-1].machine_code if len(found) > limit else None,
         }
-        return RETRIEVED, make_response(self.endpoint, RETRIEVED, data)
-
-
-class _HostException(Exception):
-    """Carries an exception of ``authenticate`` past our own handlers."""
-
-    def __init__(self, exception: Exception) -> None:
-        super().__init__()
-        self.exception = exception
+        return _answers.RETRIEVED, make_response(self.endpoint, _answers.RETRIEVED, data)
 
 
 def _describe(machine: Machine) -> dict[str, str]:

@@ -13,10 +13,7 @@ def redact(id_number: str) -> str:
 
     Returns:
         The first 3 and last 4 characters from 15 characters on, the first and the last one from 8 to 14,
-        stars alone below. (The API document shows ``110***********1234`` for 18 characters.)
-
-    Raises:
-        Nothing.
+        only stars below. (The API document shows ``110***********1234`` for 18 characters.)
     """
     length = len(id_number)
     if length >= 15:

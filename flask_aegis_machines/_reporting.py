@@ -1,20 +1,36 @@
-"""Reports the outcome of a request: to the log, to the signals, and to ``got_request_exception``."""
+"""Reports the outcome of a request: to the log, to the signals, and to ``got_request_exception``.
+
+No value of a request reaches any of them. The texts of exceptions may quote values, and error reporters send
+the local variables of every frame. So a stand-in is reported in place of an exception: it has the classes,
+files and lines of the exception and of its causes, and its traceback with all local variables removed.
+"""
 
 from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 
 from blinker import NamedSignal
 from flask import Flask, current_app, got_request_exception, request
 
 from . import signals
-from ._answers import INTERNAL_ERROR, Answer
+from ._answers import Answer
+from ._errors import AegisMachinesError, ConfigurationError, StoreFailure, UnexpectedError
 from ._records import Machine, User
 from ._redaction import redact
+from ._safe_text import describe
 
-__all__ = ["RequestInfo", "log_answer", "log_failure", "report_failure", "send_refused", "send_registered"]
+__all__ = [
+    "RequestInfo",
+    "log_answer",
+    "log_failure",
+    "remove_values",
+    "report_failure",
+    "send_refused",
+    "send_registered",
+]
 
 _log = logging.getLogger(__package__)
 
@@ -25,12 +41,21 @@ class RequestInfo:
     def __init__(self) -> None:
         self.user: User | None = None
         self.machine: Machine | None = None
+        self.is_authenticating = False
         self.is_bound_now = False
 
     @property
     def user_id(self) -> str | None:
         """Return the ID number of the user, redacted; ``None`` while the user is not known."""
         return None if self.user is None else redact(self.user.id_number)
+
+    @property
+    def user_key(self) -> object | None:
+        """Return the key of the user, redacted where the ID number or the AegisSpeed ID is the key."""
+        if self.user is None:
+            return None
+        is_secret = str(self.user.key) in (self.user.id_number, self.user.aegisspeed_id)
+        return redact(str(self.user.key)) if is_secret else self.user.key
 
     def __repr__(self) -> str:
         return "<RequestInfo, values withheld>"
@@ -45,8 +70,10 @@ def log_answer(info: RequestInfo, answer: Answer) -> None:
     """
     with suppress(Exception):
         if _log.isEnabledFor(logging.INFO):
-            user_id = "an unknown user" if info.user is None else info.user_id
-            _log.info("%s: %s for %s", request.endpoint, answer.code, user_id)
+            user = "an unknown user"
+            if info.user is not None:
+                user = f"user {info.user_key} ({info.user_id})"
+            _log.info("%s: %s for %s", request.endpoint, answer.code, user, extra=_extra(info, answer))
 
 
 def send_registered(info: RequestInfo, answer: Answer) -> None:
@@ -69,29 +96,25 @@ def send_refused(info: RequestInfo, answer: Answer) -> None:
     _send(signals.registration_refused, info, answer)
 
 
-def report_failure(error: Exception) -> None:
+def report_failure(info: RequestInfo, answer: Answer, error: BaseException) -> None:
     """Log a failure, and send it to the app's error reporters, as Flask does with an unhandled exception.
 
     Args:
+        info: The request.
+        answer: Its answer.
         error: The failure.
     """
-    # Error reporters send the local variables of every frame, and those below ours hold values in clear.
-    reached: BaseException | None = error
-    seen: set[int] = set()  # causes may go round in a circle
-    while reached is not None and id(reached) not in seen:
-        seen.add(id(reached))
-        traceback.clear_frames(reached.__traceback__)
-        reached = reached.__cause__ or reached.__context__
+    stand_in = _stand_in(error)
     with suppress(Exception):
-        _log.error("%s failed: answered %s", request.endpoint, INTERNAL_ERROR.code, exc_info=error)
+        extra = _extra(info, answer)
+        _log.error("%s failed: answered %s", request.endpoint, answer.code, exc_info=stand_in, extra=extra)
     try:
-        app = _current_app()
-        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
+        _send_exception(stand_in)
     except Exception as failure:
         log_failure("A receiver of got_request_exception failed", failure)
 
 
-def log_failure(message: str, error: Exception) -> None:
+def log_failure(message: str, error: BaseException) -> None:
     """Log a failure that changes no answer.
 
     Args:
@@ -99,21 +122,81 @@ def log_failure(message: str, error: Exception) -> None:
         error: The failure.
     """
     with suppress(Exception):  # a log that fails
-        _log.error(message, exc_info=error)
+        _log.error(message, exc_info=_stand_in(error))
+
+
+def remove_values(error: BaseException) -> None:
+    """Remove the values that an exception leads to, where it passes through to the host as it is.
+
+    Args:
+        error: The exception. Its own text stays: it is the host's, or that of the end of a worker.
+    """
+    for each in _chain(error):
+        traceback.clear_frames(each.__traceback__)
+    if not isinstance(error, Exception):
+        # What was being handled when the worker was ended; its text may quote values.
+        error.__cause__ = error.__context__ = None
+        error.__dict__.pop("__notes__", None)
+
+
+def _send_exception(stand_in: AegisMachinesError) -> None:
+    """Send a stand-in while it is being handled: some reporters look at ``sys.exc_info()``."""
+    app = _current_app()
+    try:
+        raise stand_in
+    except AegisMachinesError:
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=stand_in)
+
+
+def _stand_in(error: BaseException) -> AegisMachinesError:
+    """Return what is reported in place of an exception."""
+    chain = list(_chain(error))
+    for each in chain:
+        traceback.clear_frames(each.__traceback__)
+    for kind in (ConfigurationError, StoreFailure):
+        if isinstance(error, kind):  # its text has no values, and says all
+            stand_in: AegisMachinesError = kind(describe(error))
+            break
+    else:
+        stand_in = UnexpectedError(", from ".join(map(describe, chain)))
+    # Without the frame that caught the exception: it runs still, and has the exception in a variable.
+    return stand_in.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, the members of a group, and what led to each of them, every one once."""
+    waiting, seen = [error], set()
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:  # causes may go round in a circle
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += getattr(each, "exceptions", ())
+        waiting += [led for led in (each.__cause__, each.__context__) if led is not None]
 
 
 def _send(signal: NamedSignal, info: RequestInfo, answer: Answer) -> None:
     """Call each receiver of a signal. One that fails is logged, and changes no answer."""
     if signal.is_muted or not signal.receivers:
         return
-    app = _current_app()
     with suppress(Exception):  # an ID number that cannot be redacted
-        arguments = {"code": answer.code, "user_id": info.user_id, "machine": info.machine}
+        app = _current_app()
+        arguments = {
+            "code": answer.code,
+            "user_id": info.user_id,
+            "user_key": info.user_key,
+            "machine": info.machine,
+        }
         for receiver in signal.receivers_for(app):
             try:
                 app.ensure_sync(receiver)(app, **arguments)
             except Exception as error:
                 log_failure(f"A receiver of {signal.name} failed", error)
+
+
+def _extra(info: RequestInfo, answer: Answer) -> dict[str, object]:
+    return {"code": answer.code, "endpoint": request.endpoint, "user_key": info.user_key}
 
 
 def _current_app() -> Flask:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 
 from . import _cli, _config
-from ._errors import ConfigurationError
+from ._errors import ConfigurationError, Refusal
+from ._host_session import ends_session
 from ._pipeline import ListMachines, Pipeline, RegisterMachine, VerifyMachineCode
-from .identity import Authenticate, check_installed, jwt_identity, require_plain
+from ._plain_functions import require_plain
+from ._refusals import check_refusals
+from .identity import Authenticate, check_installed, jwt_identity
 from .stores import MachineStore, UserStore
 
 __all__ = ["create_blueprint"]
@@ -24,6 +27,7 @@ def create_blueprint(
     machines: MachineStore,
     authenticate: Authenticate = jwt_identity,
     name: str = "aegis_machines",
+    refusals: Sequence[type[Refusal]] = (),
 ) -> Blueprint:
     """Make a blueprint that binds machines to users, for ``app.register_blueprint()``.
 
@@ -37,20 +41,28 @@ def create_blueprint(
         name: Name of the blueprint; choose another to mount it twice. With hyphens for underscores it is also
             the name of the blueprint's group of ``flask`` commands. Two blueprints of one name, nested under
             two parents, share that group: pass ``cli_group`` to ``register_blueprint()`` there.
+        refusals: The app's own subclasses of ``Refusal``, which ``authenticate``, a store or a hook raises.
+            The OpenAPI document that ``flask aegis-machines openapi`` prints has their answers.
 
     Returns:
         A new blueprint. It needs no app yet, and may be nested and mounted under any ``url_prefix``.
 
     Raises:
-        ConfigurationError: A store lacks a method, or ``authenticate`` is not a plain callable. At mount: a
-            config key has a value of the wrong type, the library behind ``authenticate`` is missing, or a
-            store cannot keep its promise in this app.
+        ConfigurationError: A store lacks a method, ``authenticate`` is not a plain callable, or a refusal has
+            a code that already has a meaning. At mount: a config key has a value of the wrong type, the
+            library behind ``authenticate`` is missing, or a store cannot keep its promise in this app.
     """
     _require_store("users", users, UserStore)
     _require_store("machines", machines, MachineStore)
     if not callable(authenticate):
         raise ConfigurationError("authenticate must be a callable that returns an identity or None.")
     require_plain("authenticate", authenticate)
+    if ends_session(authenticate) and getattr(machines, "joins_host_transaction", False):
+        raise ConfigurationError(
+            'ending_session() rolls back the transaction that a machine store with transaction="host" joins: '
+            "pass authenticate without it."
+        )
+    check_refusals(refusals)
     register = RegisterMachine(users, machines, authenticate)
     verify = VerifyMachineCode(users, machines, authenticate)
     get = ListMachines(users, machines, authenticate)
@@ -89,7 +101,7 @@ def create_blueprint(
         (get, get_user_machine_info_by_aegisspeed_id),
     ):
         blueprint.add_url_rule(pipeline.endpoint.path, pipeline.endpoint.name, view, methods=["POST"])
-    _cli.add_commands(blueprint, users, machines, authenticate)
+    _cli.add_commands(blueprint, users, machines, authenticate, refusals)
     return blueprint
 
 

@@ -1,26 +1,28 @@
-"""Who is calling: ready values for ``authenticate``, each importing its library only when called for."""
+"""Ready values for ``authenticate``. Each imports its library when it is first called."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
+from inspect import unwrap
 from typing import TypeAlias
 
 from flask import Flask, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ._errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
+from ._host_session import ending_session
+from ._plain_functions import require_plain
 from ._token_checks import problems_of_jwt, problems_of_keys, problems_of_login
 
 __all__ = [
     "Authenticate",
     "bearer",
     "check_installed",
+    "ending_session",
     "jwt_identity",
     "login_identity",
     "problems",
-    "require_plain",
 ]
 
 #: Returns the identity of the current request's caller, or ``None`` for nobody.
@@ -72,7 +74,7 @@ def jwt_identity() -> object:
 
 
 def _can_decode() -> bool:
-    """Tell a wrong key from an error of the host's blocklist or look-up: decoding does not call these."""
+    """Return whether the token can be decoded: then the blocklist or the look-up of the host has failed."""
     from flask_jwt_extended import decode_token
 
     try:
@@ -111,15 +113,16 @@ def bearer(verify: Callable[[str], object | None]) -> Authenticate:
     """Make an ``authenticate`` for any token sent as ``Authorization: Bearer <token>``.
 
     Args:
-        verify: Gets the token and returns the identity that it stands for, or ``None``.
+        verify: Gets the token and returns the identity that it stands for; ``None``, ``False`` or ``""`` for
+            nobody. If it raises ``Unauthorized``, the client gets 401/10401. Other exceptions go to the error
+            handlers of the host.
 
     Returns:
         A callable for ``create_blueprint(authenticate=…)``. It returns what ``verify`` returns, and raises
         ``Unauthorized`` where the header is missing or malformed.
 
     Raises:
-        ConfigurationError: ``verify`` is async. What it raises at a request passes through, but for
-            ``Unauthorized``.
+        ConfigurationError: ``verify`` is async.
     """
     require_plain("verify", verify)
 
@@ -127,21 +130,6 @@ def bearer(verify: Callable[[str], object | None]) -> Authenticate:
         return verify(_token())  # in no variable: error reporters read those of every frame
 
     return authenticate
-
-
-def require_plain(argument: str, function: object) -> None:
-    """Require a function that gives its result at once: nobody would await another.
-
-    Args:
-        argument: What the host passes it as.
-        function: The function.
-
-    Raises:
-        ConfigurationError: It is async.
-    """
-    of_object = getattr(function, "__call__", None)  # noqa: B004  # its kind is asked for, not whether it is there
-    if iscoroutinefunction(function) or iscoroutinefunction(of_object):
-        raise ConfigurationError(f"{argument} must be a plain function: nobody would await an async one.")
 
 
 def _token() -> str:
@@ -153,7 +141,7 @@ def _token() -> str:
 
 
 def check_installed(authenticate: Authenticate) -> None:
-    """Check that the library behind a ready ``authenticate`` is there.
+    """Check that the library behind a ready ``authenticate`` is installed.
 
     Args:
         authenticate: What the host passed to ``create_blueprint()``.
@@ -165,7 +153,7 @@ def check_installed(authenticate: Authenticate) -> None:
         (jwt_identity, "flask_jwt_extended", "Flask-JWT-Extended"),
         (login_identity, "flask_login", "Flask-Login"),
     ):
-        if authenticate is ready and find_spec(module) is None:
+        if unwrap(authenticate) is ready and find_spec(module) is None:
             raise ConfigurationError(
                 f"{ready.__name__} needs {package}: install it, or pass another authenticate=… "
                 "to create_blueprint()."
@@ -173,18 +161,18 @@ def check_installed(authenticate: Authenticate) -> None:
 
 
 def problems(authenticate: Authenticate, app: Flask) -> list[str]:
-    """Tell what is wrong with the token system behind a ready ``authenticate``, for the command ``doctor``.
+    """Return what is wrong with the token system behind a ready ``authenticate``.
+
+    Used by ``flask aegis-machines doctor``.
 
     Args:
         authenticate: What the host passed to ``create_blueprint()``.
-        app: The host.
+        app: The app.
 
     Returns:
-        A sentence for each problem, which says what to do; none for an ``authenticate`` of the host's own.
-
-    Raises:
-        Nothing.
+        One sentence for each problem, which says what to do; none for another ``authenticate``.
     """
+    authenticate = unwrap(authenticate)
     if authenticate is jwt_identity:
         return problems_of_jwt(app) or problems_of_keys(app)
     if authenticate is login_identity:

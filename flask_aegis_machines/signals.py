@@ -1,10 +1,12 @@
 """Signals of registrations, sent when the outcome is final.
 
 Both are sent with the app as sender and these keyword arguments: ``code``, that of the answer; ``user_id``,
-the user's ID number, redacted; ``machine``, the ``Machine``, whose ``repr`` shows no value. The last two are
-``None`` where a request was refused before they were known. A worker that dies between the COMMIT and this
-sends nothing: what must never be missed belongs into the database. Where the host owns the transaction, its
-COMMIT is still to come.
+the user's ID number, redacted; ``user_key``, the key of the user, as in a machine's ``user_id`` column;
+``machine``, the ``Machine``, whose ``repr`` shows no value and whose ``registered_at`` is set where it was
+bound. The last three are ``None`` where a request was refused before they were known.
+
+A worker that dies between the COMMIT and this sends nothing: what must never be missed belongs into the
+database. Where the host owns the transaction, its COMMIT is still to come.
 """
 
 from __future__ import annotations

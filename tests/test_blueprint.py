@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -214,9 +215,10 @@ class TestAuthenticate:
         client = mount(MemoryMachineStore(), authenticate).test_client()
         assert_answer(client.post(REGISTER_PATH, json=example()), "10401")
 
-    def test_none_is_our_401(self) -> None:
+    @pytest.mark.parametrize("nobody", [None, False, ""])
+    def test_nobody_is_our_401(self, nobody: object) -> None:
         """A host that lets anonymous requests through does not get them past us."""
-        client = mount(MemoryMachineStore(), lambda: None).test_client()
+        client = mount(MemoryMachineStore(), lambda: nobody).test_client()
         assert_answer(client.post(REGISTER_PATH, json=example()), "10401")
 
     @pytest.mark.parametrize("identity", [1, "1"])
@@ -272,9 +274,11 @@ class TestInternalErrors:
         assert_answer(broken.test_client().post(REGISTER_PATH, json=example()), "10005")
         (record,) = caplog.records
         assert (record.name, record.levelno) == ("flask_aegis_machines", logging.ERROR)
-        assert "RuntimeError: the store broke" in caplog.text
+        assert "UnexpectedError: RuntimeError at hosts.py:" in caplog.text
         assert "in bind" in caplog.text
-        assert [str(error) for error in seen] == ["the store broke"]
+        assert "the store broke" not in caplog.text
+        (error,) = seen
+        assert str(error).startswith("RuntimeError at hosts.py:")
 
     @pytest.mark.parametrize("direct", [True, False])
     def test_causes_that_go_round_in_a_circle_end(self, direct: bool) -> None:
@@ -306,7 +310,22 @@ class TestInternalErrors:
 
         got_request_exception.connect(report, broken)
         assert_answer(broken.test_client().post(REGISTER_PATH, json=example()), "10005")
-        assert [str(error) for error in seen] == ["the store broke"] * 2
+        assert len(seen) == 2
+        assert seen[0] is seen[1]
+
+    def test_a_reporter_may_look_at_the_current_exception(self, broken: Flask) -> None:
+        """``sys.exc_info()`` has what is sent, and nothing that led to it."""
+        current: list[BaseException | None] = []
+
+        def report(sender: Flask, exception: BaseException) -> None:
+            current.append(sys.exc_info()[1])
+            assert current == [exception]
+
+        got_request_exception.connect(report, broken)
+        assert_answer(broken.test_client().post(REGISTER_PATH, json=example()), "10005")
+        (error,) = current
+        assert error is not None
+        assert (error.__cause__, error.__context__) == (None, None)
 
     def test_a_reporter_that_fails_changes_no_answer(
         self, broken: Flask, caplog: pytest.LogCaptureFixture
@@ -318,7 +337,8 @@ class TestInternalErrors:
 
         got_request_exception.connect(fail, broken)
         assert_answer(broken.test_client().post(REGISTER_PATH, json=example()), "10005")
-        assert "LookupError: the reporter broke" in caplog.text
+        assert "UnexpectedError: LookupError at test_blueprint.py:" in caplog.text
+        assert "LookupError: the reporter broke" not in caplog.text
 
     def test_a_user_look_up_that_fails_is_10005(self, caplog: pytest.LogCaptureFixture) -> None:
         """A failure before anything was bound is an internal error as well."""
@@ -473,7 +493,7 @@ def test_a_json_provider_that_fails_leaves_nothing_bound() -> None:
 
 
 def test_zero_is_somebody() -> None:
-    """``None`` alone is nobody: a host may count its users from 0."""
+    """A host may count its users from 0, which is false in Python."""
     stores = {"users": MemoryUserStore([User(0, "ASD000001", "")]), "machines": MemoryMachineStore()}
     app = Flask("host")
     app.register_blueprint(create_blueprint(**stores, authenticate=lambda: 0))

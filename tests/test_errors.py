@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
 import pytest
 
 from flask_aegis_machines import _answers, _errors
@@ -92,3 +98,62 @@ def test_refusals_that_carry_something_say_it_in_words(by_same_user: bool) -> No
     assert (str(taken), taken.by_same_user) == ("Machine code already registered", by_same_user)
     invalid = _errors.InvalidRequest({"machine_cpu": ["required field"]})
     assert str(invalid) == "Invalid request"
+
+
+OWN = [
+    _errors.AegisMachinesError("text"),
+    _errors.ConfigurationError("do this"),
+    _errors.StoreFailure("gave up at try 3"),
+    _errors.UnexpectedError("LookupError at store.py:7"),
+    _errors.EndpointClosed(),
+    _errors.InvalidAegisSpeedId(),
+    _errors.UserNotFound(),
+    _errors.MachineCodeTaken(by_same_user=True),
+    _errors.MachineCodeTaken(),
+    _errors.AegisSpeedIdMismatch(),
+    _errors.InvalidRequest({"machine_cpu": ["required field"]}),
+    _errors.Unauthorized("why"),
+    _errors.PayloadTooLarge(),
+    _errors.UnsupportedContentType(),
+]
+
+
+class Quota(_errors.Refusal):
+    """A refusal of an app, with an argument that it needs."""
+
+    answer = _answers.Answer(403, "20001", "Too many machines")
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"at most {limit}")
+        self.limit = limit
+
+
+@pytest.mark.parametrize("error", [*OWN, Quota(limit=5)], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("restore", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
+def test_exceptions_survive_pickling(error: Exception, restore: Callable[[Exception], Exception]) -> None:
+    """A task queue and a process pool hand them on with their text and attributes."""
+    restored = restore(error)
+    assert type(restored) is type(error)
+    assert (restored.args, vars(restored)) == (error.args, vars(error))
+
+
+def test_every_exception_is_pickled_here() -> None:
+    """A new exception is added to the list above."""
+    kinds = {
+        kind for kind in vars(_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+    assert kinds - {type(error) for error in OWN} == {_errors.Refusal}
+
+
+def test_a_process_pool_survives_a_refusal() -> None:
+    """An exception that cannot be unpickled breaks the pool for everybody."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with pytest.raises(_errors.MachineCodeTaken) as taken:
+            pool.submit(refuse).result(60)
+        assert pool.submit(len, "abc").result(60) == 3
+    assert taken.value.by_same_user
+
+
+def refuse() -> None:
+    """Refuse as a store does in a worker."""
+    raise _errors.MachineCodeTaken(by_same_user=True)

@@ -79,5 +79,7 @@ def test_all_leaves_no_class_out(module: Any) -> None:
     classes = {
         name: value for name, value in vars(module).items() if inspect.isclass(value) and name[0] != "_"
     }
-    made = {name for name, value in classes.items() if value.__module__.startswith(module.__name__)}
+    made = {
+        name for name, value in classes.items() if f"{value.__module__}.".startswith(f"{module.__name__}.")
+    }
     assert made - set(module.__all__) == set()

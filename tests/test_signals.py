@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 from flask_aegis_machines import Machine, create_blueprint
 from flask_aegis_machines._answers import Answer
 from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.signals import machine_registered, registration_refused
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
@@ -136,7 +137,7 @@ class TestRegistered:
         del document["user_AegisSpeed_id"]
         ((signal, facts),) = heard
         machine = facts.pop("machine")
-        assert (signal, facts) == ("registered", {"code": "10000", "user_id": OWNER})
+        assert (signal, facts) == ("registered", {"code": "10000", "user_id": OWNER, "user_key": 1})
         assert replace(machine, registered_at=None) == Machine(**document)
 
     def test_the_machine_has_its_stored_timestamp(
@@ -195,6 +196,7 @@ class TestRefused:
                 {
                     "code": code,
                     "user_id": OWNER if code in KNOWS_OWNER else None,
+                    "user_key": 1 if code in KNOWS_OWNER else None,
                     "machine": Machine(**sent) if code in KNOWS_MACHINE else None,
                 },
             )
@@ -242,7 +244,8 @@ class TestReceivers:
         assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
             ("flask_aegis_machines", "ERROR", f"A receiver of {signal.name} failed")
         ] * 2
-        assert caplog.text.count("LookupError: it broke") == 2
+        assert caplog.text.count("UnexpectedError: LookupError at test_signals.py:") == 2
+        assert "LookupError: it broke" not in caplog.text
 
     def test_one_that_is_asynchronous_is_run(
         self, app: Flask, provoke: Provoke, signal: NamedSignal, code: str
@@ -299,11 +302,15 @@ class TestAudit:
         provoke(answer, endpoint)
         (record,) = caplog.records
         code = answer.code
-        caller = OWNER if answer.status == 200 or code in KNOWS_OWNER else "an unknown user"
+        is_known = answer.status == 200 or code in KNOWS_OWNER
+        caller = f"user 1 ({OWNER})" if is_known else "an unknown user"
         level, line = "INFO", f"aegis_machines.{endpoint.name}: {code} for {caller}"
         if code == "10005":
             level, line = "ERROR", f"aegis_machines.{endpoint.name} failed: answered 10005"
         assert (record.name, record.levelname, record.getMessage()) == (LOGGER.name, level, line)
+        extra = (record.code, record.endpoint, record.user_key)  # type: ignore[attr-defined]
+        user_key = 1 if is_known or code == "10005" else None
+        assert extra == (code, f"aegis_machines.{endpoint.name}", user_key)
 
     def test_a_repetition_by_the_owner_has_its_line(
         self, app: Flask, provoke: Provoke, caplog: pytest.LogCaptureFixture
@@ -313,7 +320,25 @@ class TestAudit:
         caplog.set_level(logging.INFO, LOGGER.name)
         provoke("10000")
         provoke("10000")
-        assert caplog.messages == [f"aegis_machines.{REGISTER.name}: 10000 for {OWNER}"] * 2
+        assert caplog.messages == [f"aegis_machines.{REGISTER.name}: 10000 for user 1 ({OWNER})"] * 2
+
+    @pytest.mark.parametrize("key", [FIRST.id_number, FIRST.aegisspeed_id])
+    def test_a_key_that_is_a_value_is_redacted(
+        self,
+        app: Flask,
+        client: FlaskClient,
+        users: MemoryUserStore,
+        heard: Heard,
+        caplog: pytest.LogCaptureFixture,
+        key: str,
+    ) -> None:
+        """Where the ID number or the AegisSpeed ID is the key, neither log nor signal has it in clear."""
+        users.add(replace(FIRST, key=key))
+        caplog.set_level(logging.INFO, LOGGER.name)
+        assert client.post(REGISTER_PATH, json=example(), headers=authorization(app, key)).status_code == 200
+        (record,) = caplog.records
+        assert record.user_key == heard[0][1]["user_key"] == redact(key)  # type: ignore[attr-defined]
+        assert key not in caplog.text
 
     @pytest.mark.parametrize("broken", ["filters", "handlers"])
     @pytest.mark.parametrize("code", CODES)

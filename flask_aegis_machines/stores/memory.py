@@ -1,4 +1,4 @@
-"""Stores that keep everything in memory, for tests and demos of one process."""
+"""Stores in memory, for tests and demos of one process."""
 
 from __future__ import annotations
 
@@ -26,13 +26,10 @@ class MemoryUserStore(UserStore):
         self._users = {str(user.key): user for user in users}
 
     def add(self, user: User) -> None:
-        """Add a user, or replace the one with the same key.
+        """Add a user, or replace the user with the same key.
 
         Args:
-            user: The user; the identity that finds it is ``str(user.key)``.
-
-        Raises:
-            Nothing.
+            user: The user. Its identity is ``str(user.key)``.
         """
         self._users[str(user.key)] = user
 

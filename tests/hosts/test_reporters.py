@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import multiprocessing
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any, NoReturn
@@ -24,8 +25,18 @@ from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import StaticPool
 from werkzeug.exceptions import TooManyRequests
 
-from flask_aegis_machines import MachineStore, User, UserStore, create_blueprint
+from flask_aegis_machines import (
+    MachineStore,
+    StoreFailure,
+    User,
+    UserStore,
+    bearer,
+    create_blueprint,
+    jwt_identity,
+)
 from flask_aegis_machines._records import MACHINE_FIELDS
+from flask_aegis_machines.identity import Authenticate
+from flask_aegis_machines.signals import machine_registered, registration_refused
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.servers import require_module
@@ -47,15 +58,34 @@ DOCUMENT = {
 
 
 FAILURES = {
-    "the store": ["LookupError", "RuntimeError"],
+    "the store": ["UnexpectedError"],
     "a driver that quotes values": ["StoreFailure"],
     "a missing table of machines": ["StoreFailure"],
     "a missing table of users": ["StoreFailure"],
-    "Cerberus": ["RuntimeError"],
-    "the body's stream": ["RuntimeError"],
-    "an ID number that is no text": ["TypeError"],
-    "the JSON provider": ["TypeError"],
+    "Cerberus": ["UnexpectedError"],
+    "the body's stream": ["UnexpectedError"],
+    "an ID number that is no text": ["UnexpectedError"],
+    "the JSON provider": ["UnexpectedError"],
     "a key of the config": ["ConfigurationError"],
+    "a store that quotes values": ["UnexpectedError"],
+    "a store that quotes values in a note": ["UnexpectedError"],
+    "a store that raises a group": ["UnexpectedError"],
+    "a store that raises what quotes values as its cause": ["StoreFailure"],
+    "a user store that quotes values": ["UnexpectedError"],
+}
+# What passes through to the host or ends the worker, and what fails without changing the answer.
+PASSING = {
+    "a blocklist that fails": "theirs",
+    "a user look-up that fails": "theirs",
+    "a verify that fails": "theirs",
+    "a worker that ends": "SystemExit",
+    "an interrupt": "KeyboardInterrupt",
+    "a timeout of gevent": "Timeout",
+    "an interrupted look-up": "KeyboardInterrupt",
+    "an interrupted authentication": "KeyboardInterrupt",
+    "a receiver of a signal": "10000",
+    "a receiver of a refusal": "10006",
+    "a request scope": "10000",
 }
 EXPECTED = [
     *("10000", "10001", "10002", "10003", "10004", "10006"),
@@ -74,15 +104,18 @@ class Case:
     body: Breaks | None = None
 
     def ask(self) -> str:
-        """Send the request; return the code of the answer."""
-        answer = self.app.test_client().post(
-            REGISTER_PATH,
-            data=json.dumps(self.document),
-            content_type=self.content_type,
-            headers=self.headers,
-            environ_overrides={} if self.body is None else {"wsgi.input": self.body},
-        )
-        return answer.json["code"]
+        """Send the request; return the code of the answer, or the name of what was raised."""
+        try:
+            answer = self.app.test_client().post(
+                REGISTER_PATH,
+                data=json.dumps(self.document),
+                content_type=self.content_type,
+                headers=self.headers,
+                environ_overrides={} if self.body is None else {"wsgi.input": self.body},
+            )
+        except BaseException as error:
+            return type(error).__name__
+        return answer.json.get("code", "theirs")
 
 
 class Breaks:
@@ -117,18 +150,111 @@ def fail(*args: object) -> NoReturn:
     raise RuntimeError("a library broke")
 
 
+class Quoting(MemoryMachineStore):
+    """Fails as a team's own store may: with what it was given in its text, while it handles a failure."""
+
+    def __init__(self, make: Callable[[str], BaseException]) -> None:
+        super().__init__()
+        self.make = make
+
+    def bind(self, machine: Any, user: User) -> NoReturn:
+        held = [machine.machine_code, machine.machine_cpu, user.id_number, request.headers["Authorization"]]
+        try:
+            raise LookupError(f"cannot store {held}")
+        except LookupError:
+            raise self.make(f"cannot bind {held}")  # noqa: B904
+
+
+class QuotingUsers(MemoryUserStore):
+    """Fails as a team's own look-up may."""
+
+    def __init__(self, make: Callable[[str], BaseException]) -> None:
+        super().__init__()
+        self.make = make
+
+    def get(self, identity: str) -> NoReturn:
+        held = request.headers["Authorization"]
+        raise self.make(f"cannot find {held} {MARK}")
+
+
+class LeavingScope(MemoryMachineStore):
+    """Fails when the scope of a request is left."""
+
+    @contextmanager
+    def request_scope(self) -> Iterator[None]:
+        yield
+        raise LookupError(f"{MARK} {ID_NUMBER}")
+
+
+def noted(text: str) -> Exception:
+    """Make an exception with values in a note, which Python has from 3.11 on."""
+    error = RuntimeError("see the note")
+    error.__notes__ = [text]
+    return error
+
+
+def group(text: str) -> Exception:
+    """Make an exception with values in the members of a group, which Python has from 3.11 on."""
+    kind: Any = getattr(builtins, "ExceptionGroup", None)
+    if kind is None:
+        return RuntimeError(text)
+    made: Exception = kind(text, [ValueError(text), kind(text, [KeyError(text)])])
+    return made
+
+
+def caused(text: str) -> Exception:
+    """Make a failure that a store raises from another."""
+    error = StoreFailure("gave up at try 3")
+    error.__cause__ = ValueError(text)
+    return error
+
+
+def worker_timeout(text: str) -> BaseException:
+    """Make what gunicorn raises in a worker that takes too long."""
+    return SystemExit(1)
+
+
+def interrupt(text: str) -> BaseException:
+    """Make what Python raises at Ctrl-C."""
+    error = KeyboardInterrupt()
+    error.__dict__["__notes__"] = [text]
+    return error
+
+
+def gevent_timeout(text: str) -> BaseException:
+    """Make what gevent raises in a greenlet whose time is over."""
+    require_module("gevent", "gevent")
+    from gevent import Timeout
+
+    return Timeout(1, False)
+
+
+def fail_with_values(sender: object, **facts: Any) -> NoReturn:
+    """Fail as a receiver may that writes what it was given into its error."""
+    raise LookupError(f"{facts['machine'].machine_code} {ID_NUMBER}")
+
+
 def over_limit() -> NoReturn:
     """Refuse as a limiter does."""
     raise TooManyRequests
 
 
-def host(users: UserStore | None = None, machines: MachineStore | None = None) -> Flask:
+def end(token: str) -> NoReturn:
+    """End as a worker does while it verifies a token."""
+    raise interrupt(token)
+
+
+def host(
+    users: UserStore | None = None,
+    machines: MachineStore | None = None,
+    authenticate: Authenticate = jwt_identity,
+) -> Flask:
     """Make a host with tokens of Flask-JWT-Extended."""
     app = Flask("host")
     app.config["JWT_SECRET_KEY"] = "a secret of the tests, of more than 32 bytes"
     JWTManager(app)
     stores = {"users": users or MemoryUserStore([USER]), "machines": machines or MemoryMachineStore()}
-    app.register_blueprint(create_blueprint(**stores))
+    app.register_blueprint(create_blueprint(**stores, authenticate=authenticate))
     return app
 
 
@@ -145,6 +271,44 @@ def host_on_sqlalchemy(stack: ExitStack, without: str = "") -> tuple[Flask, Any]
     columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
     users = SQLAlchemyUserStore(session, Account, **columns)
     return host(users, SQLAlchemyMachineStore(session, Machine)), engine
+
+
+QUOTING: dict[str, Callable[[str], BaseException]] = {
+    "a store that quotes values": RuntimeError,
+    "a store that quotes values in a note": noted,
+    "a store that raises a group": group,
+    "a store that raises what quotes values as its cause": caused,
+    "a worker that ends": worker_timeout,
+    "an interrupt": interrupt,
+    "a timeout of gevent": gevent_timeout,
+}
+
+
+def make_passing(stack: ExitStack, situation: str) -> Case:
+    """Make a good request to a host in which something fails that is not answered with 10005."""
+    app, document = host(), dict(DOCUMENT)
+    if situation == "a blocklist that fails":
+        app.extensions["flask-jwt-extended"].token_in_blocklist_loader(fail)
+    elif situation == "a user look-up that fails":
+        app.extensions["flask-jwt-extended"].user_lookup_loader(fail)
+    elif situation == "a verify that fails":
+        app = host(authenticate=bearer(fail))
+    elif situation in QUOTING:
+        app = host(machines=Quoting(QUOTING[situation]))
+    elif situation == "an interrupted look-up":
+        app = host(QuotingUsers(interrupt))
+    elif situation == "an interrupted authentication":
+        app = host(authenticate=bearer(end))
+    elif situation == "a receiver of a signal":
+        stack.enter_context(machine_registered.connected_to(fail_with_values, app))
+    elif situation == "a receiver of a refusal":
+        document["user_AegisSpeed_id"] = f"{MARK}8"
+        stack.enter_context(registration_refused.connected_to(fail_with_values, app))
+    else:
+        assert situation == "a request scope"
+        app = host(machines=LeavingScope())
+    app.register_error_handler(500, lambda error: ({}, 500))
+    return Case(app, document, authorization(app, "1"))
 
 
 def make_failure(stack: ExitStack, situation: str) -> Case:
@@ -170,6 +334,10 @@ def make_failure(stack: ExitStack, situation: str) -> Case:
         app = host(MemoryUserStore([User(1, AEGISSPEED_ID, ID_NUMBER)]))
     elif situation == "the JSON provider":
         app.json = Broken(app)
+    elif situation in QUOTING:
+        app = host(machines=Quoting(QUOTING[situation]))
+    elif situation == "a user store that quotes values":
+        app = host(QuotingUsers(RuntimeError))
     else:
         assert situation == "a key of the config"
         app.config["AEGIS_MACHINES_REGISTER_OPEN"] = "no"
@@ -199,6 +367,15 @@ def make_expected(stack: ExitStack, code: str) -> Case:
     elif code == "10429":
         app.before_request(over_limit)
     return case
+
+
+def make_deep(stack: ExitStack, depth: int) -> Case:
+    """Make a request with a known field that is nested."""
+    value: object = MARK
+    for _ in range(depth):
+        value = [value]
+    app = host()
+    return Case(app, {**DOCUMENT, "machine_cpu": value}, authorization(app, "1"))
 
 
 def make_leak(stack: ExitStack, name: str) -> Case:
@@ -282,7 +459,7 @@ def start_sentry(pii: bool) -> None:
     )
 
 
-def watch(make: Callable[[ExitStack, str], Case], situation: str) -> Report:
+def watch(make: Callable[[ExitStack, Any], Case], situation: Any) -> Report:
     """Send the request of a situation in a process that Sentry watches."""
     import sentry_sdk
 
@@ -330,12 +507,29 @@ def test_a_failure_is_one_event_without_values(report: Callable[..., Report], si
     assert failure.values() == []
 
 
+@pytest.mark.parametrize("situation", PASSING)
+def test_what_passes_through_has_no_values(report: Callable[..., Report], situation: str) -> None:
+    """Neither the host's own exception nor the end of a worker takes a value along."""
+    passing = report(make_passing, situation)
+    assert passing.code == PASSING[situation]
+    assert passing.errors != []
+    assert passing.values() == []
+
+
+@pytest.mark.parametrize("depth", [1, 500, 900])
+def test_a_deep_field_is_no_event(report: Callable[..., Report], depth: int) -> None:
+    """A client that nests a known field is refused, and fills no log."""
+    refused = report(make_deep, depth)
+    assert (refused.code, refused.errors, refused.values()) == ("10400", [], [])
+    assert len(refused.log) < 1000
+
+
 @pytest.mark.parametrize("code", EXPECTED)
 def test_an_expected_answer_is_no_event(report: Callable[..., Report], code: str) -> None:
     """It is no error to anybody, and the transaction that is recorded of it, SQL included, has no value."""
     expected = report(make_expected, code)
     assert (expected.code, expected.errors, expected.transactions) == (code, [], [ENDPOINT])
-    assert ("INSERT INTO machine" in expected.sent) == (code in ("10000", "10004"))
+    assert ("INTO machine" in expected.sent) == (code in ("10000", "10004"))
     assert expected.values() == []
 
 
@@ -346,6 +540,16 @@ def test_a_leak_is_found(report: Callable[..., Report]) -> None:
     assert leak.errors != []
     assert MARK in leak.sent
     assert MARK in leak.log
+
+
+@pytest.mark.parametrize("situation", PASSING)
+def test_a_log_of_what_passes_through_has_no_values(situation: str) -> None:
+    """Records of ours and of the host's ``app.logger`` hold no value."""
+    with ExitStack() as stack:
+        case = make_passing(stack, situation)
+        code, log = log_of(case)
+    assert code == PASSING[situation]
+    assert values_in(log, signature(case)) == []
 
 
 @pytest.mark.parametrize("situation", FAILURES)
