@@ -27,6 +27,12 @@ _POSTGRESQL = text(
         OR EXISTS (SELECT FROM family JOIN pg_inherits ON inhparent = id WHERE kind = 'r')
     """
 )
+_SQLITE = """
+    SELECT count(*) FROM (
+        SELECT type, tbl_name FROM {schema}.sqlite_master
+        UNION ALL SELECT type, tbl_name FROM sqlite_temp_master
+    ) WHERE type IN ('trigger', 'view') AND lower(tbl_name) = lower(:table)
+"""
 _MYSQL = text(
     """
     SELECT
@@ -101,9 +107,11 @@ class Catalog:
         if connection.dialect.name == "postgresql":
             has_triggers = bool(connection.execute(_POSTGRESQL, {"table": table.name}).scalar())
             return LiveTable(has_triggers, has_triggers)
-        if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
-            return LiveTable(False, True)
         schema = schema_of(connection, table)
+        if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
+            quoted = connection.dialect.identifier_preparer.quote(schema or "main")
+            statement = text(_SQLITE.format(schema=quoted))
+            return LiveTable(bool(connection.execute(statement, {"table": table.name}).scalar()), True)
         if connection.dialect.name in ("mysql", "mariadb"):
             names = {"code": self._code.name, "attempt": self._attempt.name}
             values = {"table": table.name, "schema": schema, **names}

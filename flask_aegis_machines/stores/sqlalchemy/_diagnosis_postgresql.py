@@ -14,6 +14,8 @@ from ._catalog import schema_of
 
 __all__ = ["problems"]
 
+_CODE_LENGTH = 32
+
 _TABLE = text(
     """
     SELECT relkind, relpersistence, row_security_active(oid) AS row_security,
@@ -33,7 +35,7 @@ _TABLE = text(
 )
 _COLUMNS = text(
     """
-    SELECT attname::text, typname::text, coalesce(collisdeterministic, true)
+    SELECT attname::text, typname::text, coalesce(collisdeterministic, true), atttypmod - 4 AS length
     FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
     LEFT JOIN pg_collation ON pg_collation.oid = attcollation
     WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
@@ -64,7 +66,7 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
     full_name = f"{preparer.quote(schema)}." if schema else ""
     names = {"table": full_name + preparer.quote(table.name), "code": code.name}
     live = connection.execute(_TABLE, names).one()
-    types = {name: (kind, exact) for name, kind, exact in connection.execute(_COLUMNS, names)}
+    types = {name: facts for name, *facts in connection.execute(_COLUMNS, names)}
     return [
         *_problems_of_table(table.name, code.name, live),
         *_problems_of_columns(columns, types),
@@ -112,7 +114,7 @@ def _problems_of_table(table: str, code: str, live: Any) -> list[str]:
 
 def _problems_of_columns(columns: Mapping[str, Column[Any]], types: Mapping[str, Any]) -> list[str]:
     found = []
-    kind, is_exact = types[columns["machine_code"].name]
+    kind, is_exact, _ = types[columns["machine_code"].name]
     if kind == "citext" or not is_exact:
         found.append(
             f"Column {columns['machine_code'].name} does not compare exactly, so different codes count as "
@@ -122,7 +124,7 @@ def _problems_of_columns(columns: Mapping[str, Column[Any]], types: Mapping[str,
         columns[name].name
         for name in columns
         if types[columns[name].name][0] == "bpchar"
-        and name not in ("machine_code", "attempt")
+        and (name not in ("machine_code", "attempt") or types[columns[name].name][2] != _CODE_LENGTH)
         and type(columns[name].type).__name__ != "CHAR"
     ]
     if padded:

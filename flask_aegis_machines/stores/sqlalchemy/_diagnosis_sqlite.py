@@ -21,6 +21,12 @@ _COLLATIONS = text(
 _DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table)")
 _SOURCE = text("SELECT coalesce(sql, '') FROM sqlite_master WHERE type = :kind AND tbl_name = :table")
 _FOREIGN_KEYS = text('SELECT on_delete FROM pragma_foreign_key_list(:table) WHERE "from" = :column')
+_TRIGGERS = text(
+    """
+    SELECT count(*) FROM (SELECT * FROM sqlite_master UNION ALL SELECT * FROM sqlite_temp_master)
+    WHERE type = 'trigger' AND tbl_name = :table
+    """
+)
 _HIDING = text("SELECT count(*) FROM sqlite_temp_master WHERE name = :table")
 _TEXT_TYPES = ("CHAR", "CLOB", "TEXT")
 
@@ -52,7 +58,7 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
                 f"Column {columns[name].name} is declared {declared}, in which SQLite turns digits into "
                 "numbers: declare it VARCHAR(32)."
             )
-    if any(connection.execute(_SOURCE, {"kind": "trigger", "table": table.name}).scalars()):
+    if connection.execute(_TRIGGERS, {"table": table.name}).scalar():
         found.append(
             Notice(
                 f"Table {table.name} has triggers: one that skips rows makes registrations fail with 10005."

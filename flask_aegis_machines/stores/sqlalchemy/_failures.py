@@ -17,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from flask_aegis_machines._errors import StoreFailure
 
+from ._advice import NO_KEY, advice_for
+
 __all__ = ["NO_KEY", "Failure", "NothingStored", "classify", "describe"]
 
 
@@ -95,13 +97,6 @@ _SQLITE_TEXT_WITHOUT_VALUES = re.compile(
 # The texts of MySQL's 1048 and 1364 name the column, and no value.
 _MYSQL_COLUMN = re.compile(r"(?:Column|Field) '([^']+)' (?:cannot be null|doesn't have a default value)")
 
-NO_KEY = (
-    "the live table has no plain unique key on the machine code alone, so a code could get two owners: add "
-    "one by a migration (flask aegis-machines doctor checks it)"
-)
-_DEFERRABLE = "the unique key on the machine code is deferrable: make it NOT DEFERRABLE by a migration"
-_RULES = "the table has rules for INSERT or is a foreign table: bind into a plain table without rules"
-
 
 def classify(error: BaseException) -> Failure:
     """Return what a failure means.
@@ -161,18 +156,8 @@ def describe(error: BaseException) -> str:
         text += f", {named}"
     frames = traceback.extract_tb(error.__traceback__)
     text += f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    advice = _advice(code, driver_error)
+    advice = advice_for(code, str(driver_error))
     return f"{text}: {advice}" if advice else text
-
-
-def _advice(code: int | str | None, driver_error: BaseException) -> str | None:
-    if code == "42P10" or (_is_sqlite(driver_error) and str(driver_error).startswith("ON CONFLICT clause")):
-        return NO_KEY
-    if code == "55000" and "deferrable" in str(driver_error):
-        return _DEFERRABLE
-    if code == "0A000":
-        return _RULES
-    return None
 
 
 def _named_column_or_key(driver_error: BaseException) -> str | None:

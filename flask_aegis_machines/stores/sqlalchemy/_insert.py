@@ -108,6 +108,16 @@ class Insert:
             self._is_row(row, *expected[row[0]]) for row in exact
         )
 
+    def is_bound(self, connection: Connection, machine_code: str) -> bool:
+        """Return whether the table shows a row with exactly this code, without a lock.
+
+        Args:
+            connection: A connection in a transaction.
+            machine_code: The code.
+        """
+        found = connection.execute(self._stored, {"codes": [machine_code]}).all()
+        return any(code == machine_code for code, _, _ in found)
+
     def owners(self, connection: Connection, machine_codes: Sequence[str]) -> dict[str, object]:
         """Lock the rows of bound codes, and return the keys of their owners by code.
 
