@@ -71,7 +71,7 @@ def test_what_is_no_json_object_is_10400(register: Register, body: bytes) -> Non
 
 
 def test_an_empty_body_without_a_length_says_what_is_missing(app: Flask, token: str) -> None:
-    """uWSGI and hypercorn hand a chunked body over without saying where it ends."""
+    """The server uWSGI and hypercorn hand a chunked body over without saying where it ends."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": JSON}
     builder = EnvironBuilder(path=REGISTER_PATH, method="POST", headers=headers)
     ready = builder.get_environ()
