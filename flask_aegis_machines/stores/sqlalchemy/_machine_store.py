@@ -186,7 +186,6 @@ class SQLAlchemyMachineStore(MachineStore):
     def _host_values(self, machine: Machine, user: User) -> dict[str, object]:
         if self._values is None:
             return {}
-        self._transactions.end_sharing()
         given = self._values(machine, user)
         if unknown := sorted(set(given) - set(self._attributes)):
             raise ConfigurationError(f"values= returned {', '.join(unknown)}: the model has no such column.")

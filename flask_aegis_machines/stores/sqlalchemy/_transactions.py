@@ -238,13 +238,6 @@ class Transactions:
             if scope.unit is not None:
                 scope.unit.close()
 
-    def end_sharing(self) -> None:
-        """Give the connection of a request scope back: code of the host may need one."""
-        scope = _request_scope.get()
-        if scope is not None and scope.unit is not None:
-            scope.unit.close()
-            scope.unit = None
-
     def check_engine(self) -> None:
         """Check the engine of the session, where the session can be asked for it already.
 
