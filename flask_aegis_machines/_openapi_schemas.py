@@ -117,7 +117,7 @@ def answer_schema(
     Args:
         endpoint: The endpoint; its envelope is used.
         answer: The answer.
-        data: The schema of ``data``; derived from the answer unless given.
+        data: The schema of ``data`` of an app's own refusal; derived from the answer unless given.
 
     Returns:
         The schema, in which the fixed parts are constants.
@@ -126,7 +126,7 @@ def answer_schema(
         "status": {"type": "integer", "const": answer.status},
         "code": {"type": "string", "const": answer.code},
     }
-    data = _data(endpoint, answer) if data is None else data
+    of_answer = _data(endpoint, answer) if data is None else data
     if endpoint.envelope == "info":
         properties["info"] = {"type": "string", "const": answer.result}
         properties["result"] = {
@@ -134,9 +134,12 @@ def answer_schema(
             "const": answer in (BOUND, BOUND_TO_USER),
             "description": "Whether the machine code is bound; false on errors.",
         }
-        return _object({**properties, "data": data} if data.get("properties") else properties)
+        schema = _object({**properties, "data": of_answer} if of_answer.get("properties") else properties)
+        if data is not None:  # sent only where the refusal has any
+            schema["properties"] = {**properties, "data": data}
+        return schema
     properties["result"] = {"type": "string", "const": answer.result}
-    return _object({**properties, "data": data})
+    return _object({**properties, "data": of_answer})
 
 
 def shared_schemas() -> dict[str, Any]:

@@ -118,14 +118,14 @@ class Pipeline(ABC):
         if not _config.enabled(current_app.config, self.endpoint.config_key):
             raise EndpointClosed
         with request_scopes(self._users, self._machines):
-            identity = self._identify(info)
+            identity = self._get_identity(info)
             document = self.endpoint.schema.validate(_body.read_json_object())
             info.machine = self._machine(document)
             info.user = None if identity is None else self._users.get(identity)
             user = require_user(info.user, document[AEGISSPEED_ID])
             return self._act(info, user, document)
 
-    def _identify(self, info: RequestInfo) -> str | None:
+    def _get_identity(self, info: RequestInfo) -> str | None:
         """Return the identity of the caller; ``None`` where the token is good and its user is gone."""
         info.is_authenticating = True
         try:

@@ -13,6 +13,7 @@ from flask_jwt_extended import JWTManager
 from sqlalchemy import Column, Integer, String, create_engine, event, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, scoped_session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from flask_aegis_machines import (
     ConfigurationError,
@@ -23,7 +24,9 @@ from flask_aegis_machines import (
     jwt_identity,
 )
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 
+from .stores.sqlalchemy import models
 from .support.hosts import FIRST, REGISTER_PATH, assert_answer, example
 
 Base: Any = declarative_base()
@@ -219,6 +222,41 @@ def test_doctor_sees_through_it(session: Any) -> None:
     assert inspect.unwrap(wrapped) is jwt_identity
     app = Flask("host")
     assert identity.problems(wrapped, app) == identity.problems(jwt_identity, app) != []
+
+
+@pytest.mark.parametrize(("ended", "code"), [(True, "10000"), (False, "10005")])
+def test_a_small_pool_does_not_lock_up(tmp_path: Path, ended: bool, code: str) -> None:
+    """An open transaction of authentication holds the only connection, for which the store waits in vain."""
+    engine = create_engine(
+        f"sqlite:///{tmp_path / 'small.db'}",
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=0.2,
+    )
+    models.Base.metadata.create_all(engine)
+    session: Any = scoped_session(sessionmaker(engine))
+    session.add(models.Account(id=1, aegisspeed_id=FIRST.aegisspeed_id, id_number=FIRST.id_number))
+    session.commit()
+
+    def authenticate() -> object:
+        return session.get(models.Account, 1).id
+
+    users = SQLAlchemyUserStore(
+        sessionmaker(engine),
+        models.Account,
+        identity="id",
+        aegisspeed_id="aegisspeed_id",
+        id_number="id_number",
+        deadline=0.2,
+    )
+    machines = SQLAlchemyMachineStore(sessionmaker(engine), models.Machine, deadline=0.2)
+    app = Flask("host")
+    given = ending_session(authenticate, session) if ended else authenticate
+    app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=given))
+    assert app.test_client().post(REGISTER_PATH, json=example()).get_json()["code"] == code
+    session.remove()
+    engine.dispose()
 
 
 def test_a_mounted_app_is_served(engine: Engine, session: Any) -> None:

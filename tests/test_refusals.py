@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from flask_aegis_machines import (
@@ -19,7 +20,7 @@ from flask_aegis_machines import (
     create_blueprint,
     openapi,
 )
-from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY
+from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 from .conforming import OWN_CODES
@@ -97,6 +98,24 @@ def test_declared_refusals_are_in_the_document() -> None:
         description = document["paths"][endpoint.path]["post"]["responses"]["403"]["description"]
         assert "20001: This account has 5 machines; 20002: This account is suspended" in description
     assert "20001" not in json.dumps(openapi.document())
+
+
+@pytest.mark.parametrize("refusal", [TooManyMachines(), Suspended()])
+@pytest.mark.parametrize("endpoint", [REGISTER, VERIFY, GET], ids=lambda endpoint: endpoint.name)
+def test_own_answers_conform_to_the_document(endpoint: Endpoint, refusal: Refusal) -> None:
+    """With data and without, on each endpoint."""
+
+    def authenticate() -> object:
+        raise refusal
+
+    kinds = [TooManyMachines, Suspended]
+    app = mounted(refusal, authenticate=authenticate, refusals=kinds)
+    answer = app.test_client().post(endpoint.path, json={}).get_json()
+    document = openapi.document(refusals=kinds)
+    schema = document["paths"][endpoint.path]["post"]["responses"]["403"]["content"]["application/json"][
+        "schema"
+    ]
+    Draft202012Validator({**schema, "components": document["components"]}).validate(answer)
 
 
 def made(**attributes: object) -> Any:

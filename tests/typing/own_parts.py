@@ -5,10 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, request
 
 from flask_aegis_machines import (
+    Answer,
+    InvalidRequest,
     Machine,
     MachineCodeTaken,
     MachineStore,
     Owner,
+    Refusal,
     Unauthorized,
     User,
     UserNotFound,
@@ -17,6 +20,7 @@ from flask_aegis_machines import (
     create_blueprint,
     jwt_identity,
     login_identity,
+    machine_from_document,
 )
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
@@ -37,6 +41,17 @@ class Machines(MachineStore):
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         return []
+
+
+class TooManyMachines(Refusal):
+    answer = Answer(403, "20001", "This account has 5 machines")
+
+
+def make(document: dict[str, object]) -> Machine | None:
+    try:
+        return machine_from_document(document)
+    except InvalidRequest:
+        return None
 
 
 class Unfinished(UserStore):
@@ -60,6 +75,7 @@ blueprints: list[Blueprint] = [
     create_blueprint(users=Users(), machines=Machines(), authenticate=login_identity),
     create_blueprint(users=Users(), machines=Machines(), authenticate=by_basic_authentication),
     create_blueprint(users=Users(), machines=Machines(), authenticate=lambda: request.headers.get("X-User")),
+    create_blueprint(users=Users(), machines=Machines(), refusals=[TooManyMachines]),
 ]
 
 Unfinished()  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]

@@ -6,6 +6,7 @@ from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import ForeignKey, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
+from flask_aegis_machines import bearer, ending_session, jwt_identity
 from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
     MachineMixin,
@@ -48,6 +49,12 @@ machines = [
 users = SQLAlchemyUserStore(
     make_session, Account, identity="user_id", aegisspeed_id="aegisspeed_id", id_number="id_number"
 )
+
+authenticates = [
+    ending_session(jwt_identity, scoped_session(make_session)),
+    ending_session(bearer(str.strip), lambda: db.session),
+    ending_session(jwt_identity, session_of_the_request),
+]
 
 SQLAlchemyMachineStore(one_session, Machine)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 SQLAlchemyMachineStore(make_session, Machine, transaction="theirs")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
