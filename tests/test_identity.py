@@ -22,6 +22,7 @@ from flask_aegis_machines import (
     UserNotFound,
     bearer,
     create_blueprint,
+    identity,
     jwt_identity,
     login_identity,
 )
@@ -270,6 +271,19 @@ class TestLoginIdentity:
         assert answer is not None
         assert answer["refused"] == "ConfigurationError"
         assert "LoginManager" in answer["text"]
+
+
+@pytest.mark.parametrize(
+    ("authenticate", "expected"),
+    [(jwt_identity, "JWTManager"), (login_identity, "LoginManager"), (bearer(len), None), (lambda: 1, None)],
+)
+def test_problems_are_those_of_the_token_library(
+    authenticate: Callable[[], object], expected: str | None
+) -> None:
+    """A ready ``authenticate`` has the checks of its library, and another has none."""
+    problems = identity.problems(authenticate, Flask("host"))
+    assert [expected in problem for problem in problems if expected] == [True] * (expected is not None)
+    assert bool(problems) == (expected is not None)
 
 
 @pytest.mark.parametrize(

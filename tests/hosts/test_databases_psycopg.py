@@ -92,7 +92,8 @@ class PsycopgMachineStore(MachineStore):
 
     def bind(self, machine: Machine, user: User) -> None:
         row = {name: getattr(machine, name) for name in MACHINE_FIELDS}
-        row.update(user_id=user.key, attempt=uuid.uuid4(), registered_at=datetime.now(timezone.utc))
+        registered_at = machine.registered_at or datetime.now(timezone.utc)
+        row.update(user_id=user.key, attempt=uuid.uuid4(), registered_at=registered_at)
         try:
             self._insert(row)
             return

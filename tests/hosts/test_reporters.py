@@ -195,9 +195,7 @@ def noted(text: str) -> Exception:
 
 def group(text: str) -> Exception:
     """Make an exception with values in the members of a group, which Python has from 3.11 on."""
-    kind: Any = getattr(builtins, "ExceptionGroup", None)
-    if kind is None:
-        return RuntimeError(text)
+    kind: Any = getattr(builtins, "ExceptionGroup", RuntimeError)
     made: Exception = kind(text, [ValueError(text), kind(text, [KeyError(text)])])
     return made
 
