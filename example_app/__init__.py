@@ -1,4 +1,4 @@
-"""A small host: users, login and a database of its own, and the machine endpoints mounted beside them."""
+"""A small Flask app with users, login and database, and the machine endpoints mounted in it."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from pathlib import Path
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from example_app import api, demo, first_run, login, page
-from example_app.models import Machine, User, db, migrate
+from example_app import api, demo, first_run, login, models, page
+from example_app.models import Machine, User, db
 from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 
 __all__ = ["create_app"]
 
 
-class InOrder(DefaultJSONProvider):
-    """Writes JSON with its keys in the order of the API document."""
+class OrderedJSONProvider(DefaultJSONProvider):
+    """Keeps the keys of JSON in the order of the API document."""
 
     sort_keys = False
 
 
 def create_app(config: Mapping[str, object] | None = None, *, instance_path: str | None = None) -> Flask:
-    """Build the app, and on the first start everything that it needs to run.
+    """Create the app. The first start also creates its signing key, tables and demo users.
 
     Args:
-        config: Settings that win over the environment, where every setting is read as `FLASK_<NAME>`.
-        instance_path: The absolute path of the folder for the database and the signing key; else
-            `FLASK_INSTANCE_PATH`, else Flask's own choice, `instance` beside this package.
+        config: Settings that take precedence over the environment, where each is read as `FLASK_<NAME>`.
+        instance_path: The absolute path of the folder for the database and the signing key. Default:
+            `FLASK_INSTANCE_PATH`, or Flask's default, the folder `instance` beside this package.
 
     Returns:
-        The app, ready to serve.
+        The app.
 
     Raises:
-        OSError: The instance folder cannot be made or written to.
-        sqlalchemy.exc.SQLAlchemyError: The database cannot be reached, or refuses the tables or the users.
+        OSError: The instance folder cannot be created or written to.
+        sqlalchemy.exc.SQLAlchemyError: The database cannot be reached, or a migration failed.
         ValueError: The path of the instance folder is not absolute.
     """
     app = Flask(__name__, instance_path=instance_path or os.environ.get("FLASK_INSTANCE_PATH") or None)
-    app.json = InOrder(app)
+    app.json = OrderedJSONProvider(app)
     Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{Path(app.instance_path) / 'example.db'}"
     app.config.from_prefixed_env()
     if secret := os.environ.get("FLASK_JWT_SECRET_KEY"):
-        app.config["JWT_SECRET_KEY"] = secret  # from_prefixed_env made a number of a key that is all digits
+        app.config["JWT_SECRET_KEY"] = secret  # from_prefixed_env turns a key of digits into a number
     app.config.from_mapping(config)
 
-    db.init_app(app)
-    migrate.init_app(app)
+    models.init_app(app)
     login.jwt.init_app(app)
     first_run.prepare(app)
 
     app.register_blueprint(page.blueprint)
     app.register_blueprint(api.blueprint)
+    app.register_blueprint(api.viewer)
     app.register_blueprint(login.blueprint)
     app.register_blueprint(
         create_blueprint(

@@ -1,50 +1,25 @@
-"""The endpoints' own document: as OpenAPI at /openapi.json, and to read at /api."""
+"""The OpenAPI document of the machine endpoints at /openapi.json, and Swagger UI for it at /api/."""
 
 from __future__ import annotations
 
-from typing import Any
+from flask import Blueprint, Response, jsonify, request
+from flask_swagger_ui import get_swaggerui_blueprint
 
-from flask import Blueprint, Response, jsonify, render_template, request
-
-from example_app.page import allow_own_files_alone
+from example_app.demo import PASSWORD, USERS
+from example_app.page import allow_own_files
 from flask_aegis_machines import openapi
 
 blueprint = Blueprint("api", __name__)
-blueprint.after_request(allow_own_files_alone)
 
 
 @blueprint.get("/openapi.json")
 def document() -> Response:
-    """Serve the OpenAPI document.
-
-    Returns:
-        The document, as JSON.
-
-    Raises:
-        Nothing.
-    """
-    return jsonify(_document())
+    """Return the OpenAPI document, with the prefix under which the app is mounted."""
+    return jsonify(openapi.document(request.script_root))
 
 
-@blueprint.get("/api")
-def page() -> str:
-    """Show the same document as a page.
-
-    Returns:
-        The page.
-
-    Raises:
-        Nothing.
-    """
-    document = _document()
-    schemas = document["components"]["schemas"]
-
-    def resolve(reference: dict[str, str]) -> dict[str, Any]:
-        schema: dict[str, Any] = schemas[reference["$ref"].rpartition("/")[2]]
-        return schema
-
-    return render_template("api.html", document=document, resolve=resolve)
-
-
-def _document() -> dict[str, Any]:
-    return openapi.document(request.script_root)
+# Serves the files of Swagger UI. Its page is templates/index.template.html of this app, which takes
+# precedence over the template of that name in the package: the package's needs an inline script.
+viewer: Blueprint = get_swaggerui_blueprint("/api", "/openapi.json")
+viewer.context_processor(lambda: {"users": USERS, "password": PASSWORD})
+viewer.after_request(allow_own_files)

@@ -1,4 +1,4 @@
-"""The demo users, the request to try with them, and the hint that `flask run` prints."""
+"""The demo users, a sample request, and the hint that `flask run` prints."""
 
 from __future__ import annotations
 
@@ -30,16 +30,10 @@ REQUEST_EXAMPLE = {
 
 
 def curl_line(url: str) -> str:
-    """Return one line for a POSIX shell that signs in and registers the machine of the request example.
+    """Return one line for a POSIX shell that signs in and registers the sample machine.
 
     Args:
-        url: Where the app answers, with a slash at the end.
-
-    Returns:
-        The line: one `curl`, with another that fetches its token.
-
-    Raises:
-        Nothing.
+        url: The root of the app, with a slash at the end.
     """
     credentials = {"user_AegisSpeed_id": REQUEST_EXAMPLE["user_AegisSpeed_id"], "password": PASSWORD}
     python = 'import json, sys; print(json.load(sys.stdin)["access_token"])'
@@ -48,11 +42,7 @@ def curl_line(url: str) -> str:
 
 
 def print_hint() -> None:
-    """Print what to try next, under `flask run` and nowhere else.
-
-    Raises:
-        Nothing.
-    """
+    """Print under `flask run`, and in no other command, what to try next."""
     context = click.get_current_context(silent=True)
     if context is None or context.command is not run_command or is_running_from_reloader():
         return

@@ -1,4 +1,4 @@
-"""What the first start makes and later ones keep: signing key, tables and demo users."""
+"""Creates at the first start what later starts keep: signing key, tables and demo users."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from example_app.models import User, db
 
 
 def prepare(app: Flask) -> None:
-    """Make what is missing, once, however many workers start at the same moment on this instance folder.
+    """Create what is missing, once, even if several workers start at the same time on one instance folder.
 
     Args:
-        app: The app, configured and known to `db` and `migrate`. It gets a `JWT_SECRET_KEY` if it has none.
+        app: The app, configured, with `models.init_app` called. `JWT_SECRET_KEY` is set if it is empty.
 
     Raises:
         OSError: The instance folder cannot be written to.
-        sqlalchemy.exc.SQLAlchemyError: The database cannot be reached, or refuses the tables or the users.
+        sqlalchemy.exc.SQLAlchemyError: The database cannot be reached, or a migration failed.
     """
     instance = Path(app.instance_path)
     with FileLock(instance / "first_run.lock"), app.app_context():
@@ -31,17 +31,17 @@ def prepare(app: Flask) -> None:
             app.config["JWT_SECRET_KEY"] = _secret_key(instance / "jwt_secret_key")
         upgrade()
         _seed()
-        # `gunicorn --preload` forks after this: no worker may inherit a connection. A StaticPool is the
-        # database in memory itself, and closing it would lose the tables.
+        # `gunicorn --preload` forks after this, and no worker may inherit a connection. A StaticPool holds
+        # an in-memory database, which is lost when its connection is closed.
         db.session.remove()
         if not isinstance(db.engine.pool, StaticPool):
             db.engine.dispose()
 
 
 def _secret_key(path: Path) -> str:
-    path.touch(mode=0o600)  # closed to others before the key is in it
+    path.touch(mode=0o600)  # private before the key is written
     key = path.read_text(encoding="ascii").strip()
-    if not key:  # a new file, or a start that was killed before it wrote
+    if not key:  # a new file, or the start that created it was killed
         key = secrets.token_hex(32)
         path.write_text(key, encoding="ascii")
     return key

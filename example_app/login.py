@@ -1,4 +1,4 @@
-"""Signing in: an AegisSpeed ID and a password for an access token."""
+"""Login: returns an access token for an AegisSpeed ID and a password."""
 
 from __future__ import annotations
 
@@ -14,27 +14,24 @@ from example_app.models import User, db
 blueprint = Blueprint("login", __name__)
 jwt = JWTManager()
 
-# Checked where there is no user, so that the time of an answer does not tell which AegisSpeed IDs exist.
-NOBODYS_HASH = generate_password_hash(secrets.token_hex())
+# Checked if the user does not exist: the response time must not show which AegisSpeed IDs exist.
+DUMMY_HASH = generate_password_hash(secrets.token_hex())
 
 
 @blueprint.post("/login")
 def login() -> ResponseReturnValue:
-    """Answer the right AegisSpeed ID and password with an access token.
+    """Return an access token for the right AegisSpeed ID and password.
 
     Returns:
-        200 with `access_token`; 401 if the two do not belong together; 400 if the body is not a JSON object
-        that holds both as strings.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database cannot be read.
+        200 with `access_token`, 401 for a wrong AegisSpeed ID or password, or 400 if the body is not a JSON
+        object with both as strings.
     """
     credentials = _read_credentials()
     if credentials is None:
         return jsonify(message="Send a JSON object with the strings user_AegisSpeed_id and password."), 400
     aegisspeed_id, password = credentials
     user = _find_user(aegisspeed_id)
-    matches = check_password_hash(user.password_hash if user else NOBODYS_HASH, password)
+    matches = check_password_hash(user.password_hash if user else DUMMY_HASH, password)
     if user is None or not matches:
         return jsonify(message="Wrong AegisSpeed ID or password."), 401
     return jsonify(access_token=create_access_token(identity=str(user.id)))
@@ -44,15 +41,15 @@ def _read_credentials() -> tuple[str, str] | None:
     try:
         match request.get_json(silent=True):
             case {"user_AegisSpeed_id": str(aegisspeed_id), "password": str(password)}:
-                (aegisspeed_id + password).encode()  # fails on a lone surrogate, which no hash takes
+                (aegisspeed_id + password).encode()  # a lone surrogate cannot be hashed
                 return aegisspeed_id, password
-    except (RecursionError, UnicodeEncodeError):  # RecursionError: JSON nested too deeply
+    except (RecursionError, UnicodeEncodeError):  # RecursionError: JSON nested too deep
         pass
     return None
 
 
 def _find_user(aegisspeed_id: str) -> User | None:
-    if not aegisspeed_id.isprintable():  # PostgreSQL fails on a NUL character
+    if not aegisspeed_id.isprintable():  # PostgreSQL raises on a NUL character
         return None
     user: User | None = db.session.scalar(db.select(User).filter_by(aegisspeed_id=aegisspeed_id))
     return user

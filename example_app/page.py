@@ -1,4 +1,4 @@
-"""The page at /: who can sign in, and forms that send what any client sends."""
+"""The page at /: forms that send what a client sends, and show the request and its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from example_app.demo import PASSWORD, REQUEST_EXAMPLE, USERS, curl_line
 
 blueprint = Blueprint("page", __name__)
 
-POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 LABELS = {
     "user_AegisSpeed_id": "AegisSpeed ID",
     "machine_code": "Machine code",
@@ -27,14 +27,7 @@ LABELS = {
 
 @blueprint.get("/")
 def index() -> str:
-    """Show the forms, and the line to paste, for the address that the visitor came by.
-
-    Returns:
-        The page.
-
-    Raises:
-        Nothing.
-    """
+    """Render the page, with terminal commands for the address that the visitor used."""
     return render_template(
         "index.html",
         users=USERS,
@@ -46,17 +39,7 @@ def index() -> str:
 
 
 @blueprint.after_request
-def allow_own_files_alone(response: Response) -> Response:
-    """Tell the browser to run and load nothing but this app's own files.
-
-    Args:
-        response: The page.
-
-    Returns:
-        The page, with its policy.
-
-    Raises:
-        Nothing.
-    """
-    response.headers["Content-Security-Policy"] = POLICY
+def allow_own_files(response: Response) -> Response:
+    """Allow a page to load and run only files of this app."""
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

@@ -1,8 +1,9 @@
-"""Binds the computer that it runs on, as any client would: `python -m example_app.this_machine`."""
+"""Binds the computer that it runs on, as a client does: `python -m example_app.this_machine`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -16,77 +17,124 @@ LOGIN = "/login"
 REGISTER = "/machine/register/register_machine_info_by_aegisspeed_id"
 GET = "/machine/get/get_user_machine_info_by_aegisspeed_id"
 
+ALREADY_YOURS = 3
+ANOTHERS = 4
+EXIT_STATUSES = f"""\b
+Exit status:
+  0  bound now
+  1  not bound: refused, failed, or not confirmed
+  2  wrong usage
+  {ALREADY_YOURS}  not bound now, since it is yours already
+  {ANOTHERS}  not bound, since another account has the code
+"""
+
 CONNECTIONS = {"http": HTTPConnection, "https": HTTPSConnection}
 
-RUN_AGAIN = "Run this again: it will tell."
+RUN_AGAIN = "The machine may be bound or not. Run this program again: a repeated request binds nothing twice."
 MEANINGS = {
-    "10000": "This machine is bound to your account now, and for ever.",
-    "10001": "The server takes no registrations at present. Try again later.",
-    "10002": "That is no AegisSpeed ID: it has 9 characters, and no spaces.",
-    "10003": "The account that you signed in to is gone.",
-    "10004": "The code of this machine is bound already, and stays where it is.",
-    "10005": f"The server failed. The machine may be bound or not. {RUN_AGAIN}",
-    "10006": "The AegisSpeed ID is not that of the account that you signed in to.",
-    "10400": "The server does not take these values:",
-    "10401": "The server does not take the token. Sign in again.",
-    "10413": "The server does not take so much at once.",
-    "10415": "The server does not take this for JSON.",
-    "10429": "The server is asked too often. Wait a while, and try again.",
+    "10000": "This machine is bound to your account, permanently.",
+    "10001": "The server does not take registrations at present. Try again later.",
+    "10002": "This is not an AegisSpeed ID: it has 9 characters and no spaces.",
+    "10003": "The account that you signed in to does not exist any more.",
+    "10004": "The code of this machine is bound already.",
+    "10005": f"The server failed. {RUN_AGAIN}",
+    "10006": "The AegisSpeed ID is not the one of the account that you signed in to.",
+    "10400": "The server refuses these values:",
+    "10401": "The server refuses the token. Sign in again.",
+    "10413": "The request is too large for the server.",
+    "10415": "The server does not accept the request as JSON.",
+    "10429": "There were too many requests. Wait before you try again.",
 }
 
 
 class NoAnswer(click.ClickException):
-    """The server cannot be reached, or what answers there is something else."""
+    """The server cannot be reached, or the response is not one of its answers."""
 
 
-@click.command()
-@click.option("--url", default="http://127.0.0.1:5000", show_default=True, help="Where the server is.")
+@click.command(epilog=EXIT_STATUSES)
+@click.option("--url", default="http://127.0.0.1:5000", show_default=True, help="The root of the server.")
 @click.option("--user", default="ASD000001", show_default=True, help="The AegisSpeed ID to sign in with.")
-@click.option("--password", help="The user's password; asked for where it is not given.")
-def main(url: str, user: str, password: str | None) -> None:
-    """Show what this computer is, and bind it to a user's account, for ever.
+@click.option("--password", help="The password of the user. Default: a prompt.")
+@click.option("--yes", is_flag=True, help="Bind without asking.")
+def main(url: str, user: str, password: str | None, yes: bool) -> None:
+    """Show what this computer is, and bind it to the account of a user, permanently.
 
-    Its machine code is made of the ID that its system got when it was installed: the first 32 hexadecimal
-    digits of a SHA-256, which do not lead back to the ID. It is the same each time.
+    The machine code is made from the ID that the operating system got when it was installed: the first 32
+    hexadecimal digits of a SHA-256, from which the ID cannot be computed. It is the same each time.
     """
     try:
         machine = collect()
     except LookupError as error:
         raise click.ClickException(str(error)) from None
     for name, value in machine.items():
-        click.echo(f"{name:<26} {value}")
+        _print(f"{name:<26} {value or '-'}")
     if password is None:
         password = str(click.prompt(f"\nPassword of {user}", hide_input=True))
-
     token = _sign_in(url, user, password)
+    if not yes:
+        click.confirm(f"\nBind this computer to {user}? No call can undo it.", abort=True)
+
     try:
         answer = _post(url, REGISTER, {"user_AegisSpeed_id": user, **machine}, token)
     except NoAnswer as error:
-        raise NoAnswer(f"{error.message} The machine may be bound or not. {RUN_AGAIN}") from None
+        raise NoAnswer(f"{error.message} {RUN_AGAIN}") from None
     _explain(answer)
     if answer.get("code") == "10004":
-        if not _is_listed(url, user, token, machine["machine_code"]):
-            raise click.ClickException("The server does not list it among yours.")
-        click.echo("It is yours: you bound it before.")
-    elif answer.get("code") != "10000":
+        raise SystemExit(_explain_owner(_is_listed(url, user, token, machine["machine_code"])))
+    if answer.get("code") != "10000":
         raise SystemExit(1)
 
 
 def _explain(answer: dict[str, Any]) -> None:
-    """Print an answer, what it means, and which fields it is about."""
-    click.echo(f"\n{answer.get('status')} {answer.get('code')} {answer.get('result')}")
-    click.echo(MEANINGS.get(str(answer.get("code")), "This program does not know that code."))
-    for field, messages in (answer.get("data") or {}).get("errors", {}).items():
-        click.echo(f"- {field}: {'; '.join(messages)}")
+    """Print an answer, its meaning, and the fields that it is about."""
+    _print(f"\n{answer.get('status')} {answer.get('code')} {answer.get('result')}")
+    _print(MEANINGS.get(str(answer.get("code")), "This program does not know that code."))
+    for field, messages in _data(answer).get("errors", {}).items():
+        _print(f"- {field}: {'; '.join(messages)}")
+
+
+def _explain_owner(yours: bool | None) -> int:
+    """Print who has the code of this machine, and return the exit status."""
+    if yours is None:
+        _print("The server does not show your machines, so this program cannot say whether it is yours.")
+        return 1
+    if yours:
+        _print("It is yours: you bound it before.")
+        return ALREADY_YOURS
+    _print("Another account has this code: an image or a clone of this machine was bound before.")
+    return ANOTHERS
+
+
+def _is_listed(url: str, user: str, token: str, machine_code: str) -> bool | None:
+    """Return whether a machine is on one of the user's pages, or None if they cannot be read."""
+    page: dict[str, str] = {}
+    while True:
+        answer = _post(url, GET, {"user_AegisSpeed_id": user, **page}, token)
+        if answer.get("code") != "10000":
+            return None
+        data = _data(answer)
+        if any(machine["machine_code"] == machine_code for machine in data.get("machines", [])):
+            return True
+        if not data.get("next"):
+            return False
+        page = {"after": data["next"]}
+
+
+def _sign_in(url: str, user: str, password: str) -> str:
+    """Return a token. Every app has its own login: adapt this function to yours."""
+    answer = _post(url, LOGIN, {"user_AegisSpeed_id": user, "password": password})
+    if "access_token" not in answer:
+        raise click.ClickException(answer.get("message", "The server refused the sign-in."))
+    return str(answer["access_token"])
 
 
 def _post(url: str, path: str, body: dict[str, Any], token: str = "") -> dict[str, Any]:
-    """Send JSON and return what the server answers, whatever its status."""
+    """Post JSON and return the JSON object of the response, whatever its status."""
     try:
         parts = urlsplit(url)
         connect = CONNECTIONS[parts.scheme]
     except (KeyError, ValueError):
-        raise NoAnswer(f"{url} is no address of a server: give one like http://127.0.0.1:5000.") from None
+        raise NoAnswer(f"{url} is not the URL of a server. Use one like http://127.0.0.1:5000.") from None
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -99,28 +147,19 @@ def _post(url: str, path: str, body: dict[str, Any], token: str = "") -> dict[st
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise NoAnswer(f"What answers at {url} is something else: it does not speak JSON.")
+        raise NoAnswer(f"The response from {url} is not a JSON object: this is another server, or a proxy.")
     return answer
 
 
-def _sign_in(url: str, user: str, password: str) -> str:
-    """Return a token. How one signs in is the host's affair: change this for yours."""
-    answer = _post(url, LOGIN, {"user_AegisSpeed_id": user, "password": password})
-    if "access_token" not in answer:
-        raise click.ClickException(answer.get("message", "The server does not sign you in."))
-    return str(answer["access_token"])
+def _data(answer: dict[str, Any]) -> dict[str, Any]:
+    data = answer.get("data")
+    return data if isinstance(data, dict) else {}
 
 
-def _is_listed(url: str, user: str, token: str, machine_code: str) -> bool:
-    """Look for a machine among the user's own, page by page."""
-    page: dict[str, str] = {}
-    while True:
-        data = _post(url, GET, {"user_AegisSpeed_id": user, **page}, token).get("data", {})
-        if any(machine["machine_code"] == machine_code for machine in data.get("machines", [])):
-            return True
-        if not data.get("next"):  # the last page, or no list at all
-            return False
-        page = {"after": data["next"]}
+def _print(text: str) -> None:
+    """Print text, with a question mark for each character that the terminal cannot show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding))
 
 
 if __name__ == "__main__":

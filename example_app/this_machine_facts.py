@@ -1,12 +1,15 @@
-"""What this computer is, in the fields of the API document, on Windows, Linux and macOS."""
+"""The machine code and the facts of this computer, on Windows, Linux and macOS."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 import plistlib
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,35 +17,43 @@ from typing import Any, NamedTuple
 import cpuinfo
 import psutil
 
-# Hashed with the system's ID: another program that does alike gets another code, and nobody the ID itself.
+from flask_aegis_machines import AegisMachinesError, Machine, machine_from_document
+
+# Hashed together with the ID of the system: no other program gets the same code, and nobody gets the ID.
 PURPOSE = "machine code of flask_aegis_machines"
 
 MACHINE_IDS = [Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")]
 FIRMWARE = Path("/sys/class/dmi/id")
+LONGEST_FILE = 4096
 
 ARCHITECTURES = {"amd64": "x64", "x86_64": "x64", "aarch64": "arm64"}
 
+NO_ID = "This system has no ID of its own, so it has no machine code."
+SHARED_ID = (
+    "This system has an ID that every copy of its image or firmware has: {id}. Once bound, no other copy "
+    "could be bound. Give the system an ID of its own first; on Linux, empty /etc/machine-id and restart."
+)
+
 
 class System(NamedTuple):
-    """What each operating system has its own place for; an empty string where it does not tell."""
+    """What each operating system keeps in another place. An empty string stands for what it does not have."""
 
-    id: str
-    uuid: str
-    product_id: str
-    os_name: str
-    os_version: str
-    motherboard: str
+    id: str = ""
+    uuid: str = ""
+    product_id: str = ""
+    os_name: str = ""
+    os_version: str = ""
+    motherboard: str = ""
 
 
 def collect() -> dict[str, str]:
-    """Collect what a registration asks of a machine.
+    """Return `machine_code`, which is the same each time, and the ten facts.
 
     Returns:
-        `machine_code`, which is the same each time, and the ten facts; "unknown" where this computer does not
-        tell, "none" where it has no such thing.
+        The fields of a registration. A fact that this computer does not have is an empty string.
 
     Raises:
-        LookupError: The system has no ID of its own, of which a code could be made.
+        LookupError: The system has no ID, or one that it shares with other machines.
     """
     system = {"Windows": _windows, "Darwin": _macos}.get(platform.system(), _linux)()
     facts = {
@@ -58,13 +69,37 @@ def collect() -> dict[str, str]:
         "machine_motherboard": system.motherboard,
         "machine_mac_address": _mac_address(),
     }
-    return {name: _one_line(value) or "unknown" for name, value in facts.items()}
+    return {name: _one_line(value) for name, value in facts.items()}
 
 
 def _machine_code(system_id: str) -> str:
-    if not system_id:  # a MAC address would not do instead: containers and clones share theirs
-        raise LookupError("This system has no ID of its own, so no machine code can be made for it.")
+    """Hash the ID of a system. There is no substitute for it: containers and clones share MAC addresses."""
+    if not _is_id(system_id):
+        raise LookupError(NO_ID)
+    if _is_shared(system_id):
+        raise LookupError(SHARED_ID.format(id=system_id))
     return hashlib.sha256(f"{PURPOSE}\n{system_id.lower()}".encode()).hexdigest()[:32]
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{32}", _digits(text)) is not None
+
+
+def _is_shared(system_id: str) -> bool:
+    """Return whether the library knows an ID as a placeholder, and so refuses it as a machine code.
+
+    The server cannot see this any more, since it gets a hash of the ID.
+    """
+    facts = {field.name: "" for field in fields(Machine)}
+    try:
+        machine_from_document({**facts, "machine_code": _digits(system_id)})
+    except AegisMachinesError:
+        return True
+    return False
+
+
+def _digits(system_id: str) -> str:
+    return system_id.lower().replace("-", "")
 
 
 def _windows() -> System:
@@ -76,15 +111,15 @@ def _windows() -> System:
         id=guid,
         uuid=guid,
         product_id=_registry(current, "ProductId"),
-        os_name=f"Microsoft Windows {platform.release()}",  # ProductName says 10 on Windows 11
+        os_name=f"Microsoft Windows {platform.release()}",  # the registry's ProductName says 10 on Windows 11
         os_version=platform.version(),
         motherboard=" ".join(board),
     )
 
 
 def _registry(key: str, name: str) -> str:
-    winreg: Any = import_module("winreg")  # an import statement has types on Windows alone
-    # Else a 32-bit Python looks where 32-bit programs keep their own.
+    winreg: Any = import_module("winreg")  # an import statement has types on Windows only
+    # Without KEY_WOW64_64KEY, a 32-bit Python reads the keys of 32-bit programs.
     access = winreg.KEY_READ | winreg.KEY_WOW64_64KEY
     try:
         with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key, 0, access) as opened:
@@ -96,14 +131,12 @@ def _registry(key: str, name: str) -> str:
 def _linux() -> System:
     try:
         os_name = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         os_name = platform.system()
-    ids = [_read(path) for path in MACHINE_IDS]
     board = [_read(FIRMWARE / name) for name in ("board_vendor", "board_name")]
     return System(
-        id=next((found for found in ids if found not in {"", "uninitialized"}), ""),
-        uuid=_read(FIRMWARE / "product_uuid"),  # for root alone
-        product_id="none",
+        id=next(filter(_is_id, map(_read, MACHINE_IDS)), ""),
+        uuid=_read(FIRMWARE / "product_uuid"),  # readable by root only
         os_name=os_name,
         os_version=platform.release(),
         motherboard=" ".join(board),
@@ -112,49 +145,65 @@ def _linux() -> System:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        with path.open("rb") as file:
+            return file.read(LONGEST_FILE).decode("utf-8", "replace").strip()
     except OSError:
         return ""
 
 
 def _macos() -> System:
-    listed = subprocess.run(
-        ["/usr/sbin/ioreg", "-a", "-r", "-d1", "-c", "IOPlatformExpertDevice"],
-        capture_output=True,
-        check=True,
-        timeout=30,
-    )
-    (device,) = plistlib.loads(listed.stdout)
+    device = _device()
+    uuid = device.get("IOPlatformUUID")
+    model = device.get("model")
     return System(
-        id=device.get("IOPlatformUUID", ""),
-        uuid=device.get("IOPlatformUUID", ""),
-        product_id="none",
+        id=uuid if isinstance(uuid, str) else "",
+        uuid=uuid if isinstance(uuid, str) else "",
         os_name="macOS",
         os_version=platform.mac_ver()[0],
-        motherboard="Apple " + device.get("model", b"").rstrip(b"\0").decode(),
+        motherboard="Apple " + model.decode("utf-8", "replace") if isinstance(model, bytes) else "",
     )
+
+
+def _device() -> dict[str, object]:
+    """Return what macOS says about the computer, or nothing if ioreg is missing, fails or prints nonsense."""
+    try:
+        printed = subprocess.run(
+            ["/usr/sbin/ioreg", "-a", "-r", "-d1", "-c", "IOPlatformExpertDevice"],
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+        (device,) = plistlib.loads(printed.stdout)
+    except Exception:  # plistlib raises what its parsers do
+        return {}
+    return device if isinstance(device, dict) else {}
 
 
 def _cpu() -> str:
-    try:
-        brand = cpuinfo.get_cpu_info().get("brand_raw")
-    except Exception:  # its own, of no better kind, for a processor that it does not know
-        brand = None
+    brand = _try(lambda: cpuinfo.get_cpu_info().get("brand_raw"))  # raises Exception for unknown processors
     return str(brand or platform.processor())
 
 
 def _mac_address() -> str:
-    """Return a network card's address: of those that are up, and given by a maker rather than by software."""
-    states = psutil.net_if_stats()
+    """Return the address of a network card, preferably of one that is up and has its maker's address."""
+    states = _try(psutil.net_if_stats) or {}
     found = []
-    for card, addresses in psutil.net_if_addrs().items():
+    for card, addresses in (_try(psutil.net_if_addrs) or {}).items():
         for address in addresses:
             mac = address.address.replace("-", ":").upper()
-            if address.family == psutil.AF_LINK and len(mac) == 17 and mac.strip("0:"):
+            if re.fullmatch("([0-9A-F]{2}:){5}[0-9A-F]{2}", mac) and mac.strip("0:"):
                 down = card not in states or not states[card].isup
                 by_software = bool(int(mac[:2], 16) & 0b10)
                 found.append((down, by_software, card, mac))
     return min(found)[-1] if found else ""
+
+
+def _try(read: Callable[[], Any]) -> Any:
+    """Return what a library reads from the system, or None if it fails: a fact may be missing."""
+    try:
+        return read()
+    except Exception:
+        return None
 
 
 def _one_line(value: str) -> str:

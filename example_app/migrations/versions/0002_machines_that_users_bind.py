@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.create_table(
         "machine",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column(
             "machine_code",
             sa.String(length=32)
@@ -108,11 +108,9 @@ def upgrade() -> None:
             .with_variant(mysql.VARCHAR(collation="utf8mb4_bin", length=32), "mysql"),
             nullable=False,
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"],
-            ["user.id"],
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("machine", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_machine_machine_code"), ["machine_code"], unique=True)

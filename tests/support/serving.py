@@ -1,4 +1,4 @@
-"""Serves an app on a port of loopback, for clients that are not Flask's own."""
+"""Serves an app on a port of loopback, for clients other than the test client of Flask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 
 @contextmanager
 def served(app: Flask) -> Iterator[str]:
-    """Serve an app from a thread; give the address, with a slash at its end."""
+    """Serve an app in a thread; yield its URL, with a slash at the end."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
