@@ -1,17 +1,20 @@
-"""The example with the bug put in: its store looks, and then inserts, and no key decides."""
+"""The app with the bug put in: its store looks, and then inserts, and no key decides."""
 
 from __future__ import annotations
 
-from unittest.mock import patch
+import os
 
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.orm import Session
 
-import example_app
-from example_app.models import Machine as Model
-from example_app.models import db
 from flask_aegis_machines import Machine, MachineCodeTaken, User
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
+from tests.stores.sqlalchemy import models
+
+from .app import DATABASE_VARIABLE, build
+
+ENGINE = create_engine(os.environ[DATABASE_VARIABLE])
 
 
 class LookThenInsert(SQLAlchemyMachineStore):
@@ -20,18 +23,15 @@ class LookThenInsert(SQLAlchemyMachineStore):
     def bind(self, machine: Machine, user: User) -> None:
         if self.owner_of(machine.machine_code) is not None:
             raise MachineCodeTaken
-        row = {**vars(machine), "user_id": user.key, "attempt": "", "registered_at": "2026-01-01"}
-        db.session.execute(db.insert(Model).values(row))
-        db.session.commit()
+        row = {**vars(machine), "user_id": user.key, "attempt": "", "registered_at": models.NOW}
+        with Session(ENGINE) as session:
+            session.execute(insert(models.Machine).values(row))
+            session.commit()
 
 
 def create_app() -> Flask:
-    """Build the example on the broken store, in a table without its key."""
-    with patch.object(example_app, "SQLAlchemyMachineStore", LookThenInsert):
-        app = example_app.create_app()
-    with app.app_context():
-        db.session.execute(text("DROP INDEX IF EXISTS ix_machine_machine_code"))
-        db.session.commit()
-        db.session.remove()
-        db.engine.dispose()  # the workers that are forked from here must not share a connection
+    """Build the app on the broken store, in a table without its key."""
+    app = build(ENGINE, store=LookThenInsert)
+    with ENGINE.begin() as connection:
+        connection.execute(text("DROP INDEX IF EXISTS ix_machine_machine_code"))
     return app

@@ -33,9 +33,6 @@ def violations(
 
     Returns:
         One line for each violation.
-
-    Raises:
-        Nothing.
     """
     asked: dict[str, list[Operation]] = {}
     for operation in history:
@@ -49,7 +46,7 @@ def violations(
         if len(owners) > 1:
             found.append(f"{code} has {len(owners)} rows")
         if not any(_may_own(each, owners[0]) for each in asked.get(code, [])):
-            found.append(f"{code} is bound to {owners[0]}, who was never told so or left in doubt")
+            found.append(f"{code} is bound to {owners[0]}, who was neither acknowledged nor left in doubt")
     for code, operations in asked.items():
         if sum(each.outcome == "10000" for each in operations) > 1:
             found.append(f"{code} was acknowledged twice")
@@ -59,7 +56,7 @@ def violations(
 
 
 def _may_own(operation: Operation, owner: int | None) -> bool:
-    """Tell whether an operation can have written the row of this owner."""
+    """Return whether an operation can have written the row of this owner."""
     return operation.user == owner and operation.outcome != "10004"
 
 

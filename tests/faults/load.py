@@ -1,4 +1,4 @@
-"""Clients that contend for codes until they are told to stop."""
+"""Clients that contend for codes until they are stopped."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.servers import WebServer
+
 from .history import UNANSWERED, Operation
-from .serving import Client, Gunicorn
+from .serving import Client, log_in
 
 CLIENTS = 16
 
@@ -21,9 +23,9 @@ class Load:
     that stays unanswered or is answered 10005 is often repeated, as clients do.
     """
 
-    def __init__(self, servers: Sequence[Gunicorn]) -> None:
+    def __init__(self, servers: Sequence[WebServer]) -> None:
         self._servers = servers
-        self._tokens = {user: servers[0].login(f"ASD00000{user}") or "" for user in (1, 2)}
+        self._tokens = {user: log_in(servers[0], user) for user in (1, 2)}
         self._stop = threading.Event()
         self._done = 0
         self._threads = ThreadPoolExecutor(CLIENTS)

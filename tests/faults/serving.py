@@ -1,4 +1,4 @@
-"""Serves an app with gunicorn, as a team would, and talks to it."""
+"""Serves the app with gunicorn, as a team would, and talks to it."""
 
 from __future__ import annotations
 
@@ -7,80 +7,43 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from contextlib import closing
-from pathlib import Path
-from types import TracebackType
+from contextlib import closing, suppress
+from typing import Any
+
+from sqlalchemy import create_engine, select
 
 from flask_aegis_machines._records import MACHINE_FIELDS
-from tests.servers import wait_until
+from tests import servers
+from tests.servers import WebServer, wait_until
+from tests.stores.sqlalchemy.models import Machine
 from tests.support.hosts import REGISTER_PATH
 
+from .app import DATABASE_VARIABLE
 from .history import UNANSWERED, Operation
 
-SECRET = "a secret of the tests, of more than 32 bytes"
-ROOT = Path(__file__).parent.parent.parent
+APP = "tests.faults.app:create_app()"
 
 
-class Gunicorn:
-    """Three workers of four threads each on a port of loopback.
+class Gunicorn(servers.Gunicorn):
+    """Three workers of four threads each.
 
-    The app is loaded before they fork: a worker that starts anew needs no database for it.
+    The app is loaded before they fork: a worker that starts again needs no database for it.
     """
 
-    def __init__(self, folder: Path, port: int, database: str, app: str = "example_app:create_app()") -> None:
-        self.port = port
-        self._log = (folder / f"gunicorn-{port}.log").open("ab")
-        (folder / str(port)).mkdir()
-        environment = {
-            **os.environ,
-            "FLASK_INSTANCE_PATH": str(folder / str(port)),
-            "FLASK_SQLALCHEMY_DATABASE_URI": database,
-            "FLASK_JWT_SECRET_KEY": SECRET,
-        }
-        options = [
-            "--preload",
-            "--workers=3",
-            "--threads=4",
-            "--timeout=60",
-            "--graceful-timeout=5",
-            f"--bind=127.0.0.1:{port}",
-        ]
-        command = [sys.executable, "-m", "gunicorn", *options, app]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=self._log, stderr=self._log, start_new_session=True
-        )
+    workers = 3
 
-    def __enter__(self) -> Gunicorn:
-        wait_until(lambda: self.login("ASD000001") is not None, 60, "gunicorn to serve", Path(self._log.name))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
-        self._log.close()
-
-    def login(self, aegisspeed_id: str) -> str | None:
-        """Sign a demo user in; return the token, or ``None`` where nobody answers."""
-        body = {"user_AegisSpeed_id": aegisspeed_id, "password": "demo"}
-        try:
-            with closing(Client(self.port)) as client:
-                return client.post("/login", body, "").get("access_token")
-        except (OSError, http.client.HTTPException):
-            return None
+    def __init__(self, database: str, app: str = APP) -> None:
+        options = ["--preload", f"--workers={self.workers}", "--threads=4", "--timeout=60"]
+        super().__init__(app, *options, environment={DATABASE_VARIABLE: database})
 
     def kill_worker(self) -> None:
         """Kill -9 one of the workers; gunicorn starts another."""
-        workers = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        os.kill(int(random.choice(workers)), signal.SIGKILL)
+        os.kill(random.choice(self.children), signal.SIGKILL)
 
 
 class Client:
-    """One connection, made anew after each failure."""
+    """One connection, made again after each failure."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
@@ -88,6 +51,12 @@ class Client:
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         self._connection.close()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON object that a GET answers."""
+        self._connection.request("GET", path)
+        answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
+        return answer
 
     def post(self, path: str, body: dict[str, str], token: str) -> dict[str, str]:
         """Post JSON and return what came back; for what is no JSON, its status and type as ``code``."""
@@ -112,3 +81,44 @@ class Client:
             outcome = UNANSWERED
             time.sleep(0.05)
         return Operation(user, code, began, time.monotonic(), outcome)
+
+
+def log_in(server: WebServer, user: int) -> str:
+    """Return a token of the first or the second user; the server may have begun to listen too early."""
+    tokens: list[str] = []
+
+    def answered() -> bool:
+        with suppress(OSError, http.client.HTTPException), closing(Client(server.port)) as client:
+            tokens.append(
+                client.post("/login", {"user_AegisSpeed_id": f"ASD00000{user}"}, "")["access_token"]
+            )
+        return bool(tokens)
+
+    wait_until(answered, 60, "the app to serve", server.log)
+    return tokens[0]
+
+
+def require_whole_pools(server: Gunicorn) -> None:
+    """Wait until no worker has a connection of its pool checked out, though nobody asks for anything."""
+    checked_out: dict[int, int] = {}
+
+    def whole() -> bool:
+        with suppress(OSError, http.client.HTTPException, ValueError), closing(Client(server.port)) as client:
+            answer = client.get("/pool")
+            checked_out[answer["pid"]] = answer["checked_out"]
+        return len(checked_out.keys() & set(server.children)) == server.workers and not any(
+            checked_out.values()
+        )
+
+    wait_until(whole, 20, "the pools of all workers to be whole", server.log)
+
+
+def bound(database: str) -> list[tuple[str, int]]:
+    """Return every row of the machines' table: the code, and which of the two users owns it."""
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        rows = [
+            (code, owner) for code, owner in connection.execute(select(Machine.machine_code, Machine.user_id))
+        ]
+    engine.dispose()
+    return rows

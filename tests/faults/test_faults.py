@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -9,29 +10,27 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select
 
-from example_app.models import Machine, User
 from tests.servers import (
     GaleraCluster,
     MariaDBServer,
     PostgresServer,
     Proxy,
     SynchronousPair,
+    require_driver,
     require_galera,
     require_mariadb,
     require_postgres,
     wait_until,
 )
-from tests.servers.process import free_port
 
 from .history import violations
 from .load import Load, outcomes
-from .serving import Gunicorn
+from .serving import Gunicorn, bound, require_whole_pools
 
 pytestmark = pytest.mark.faults
 
-OPERATIONS = 4000
+OPERATIONS = 6000  # in each of the seven runs
 FAULTS = 10
 PAUSE = 1.5
 Fault = Callable[[], object]
@@ -48,14 +47,23 @@ def asks_for_a_shared_code(data: bytes) -> bool:
     return b"shared-" in data
 
 
+def ends_a_transaction(data: bytes) -> bool:
+    """Match a ROLLBACK, which the pool sends to MariaDB whenever a connection is given back, and a COMMIT."""
+    return b"ROLLBACK" in data or b"COMMIT" in data
+
+
+def is_unlucky(data: bytes) -> bool:
+    return random.random() < 0.1
+
+
 def torment(
     name: str, servers: list[Gunicorn], faults: list[Fault], databases: list[str], heal: Fault
 ) -> None:
-    """Let clients contend while the faults come in turn; then check the history against each database."""
+    """Let clients contend while the faults come in turn; then check each pool, and the history."""
     load = Load(servers)
     outages: list[tuple[float, float]] = []
     began = time.monotonic()
-    while len(outages) < FAULTS or load.operations < OPERATIONS:
+    while len(outages) < max(FAULTS, len(faults)) or load.operations < OPERATIONS:
         start = time.monotonic()
         faults[len(outages) % len(faults)]()
         # What a fault did may take a while to be noticed and mended, such as a new node's first connection.
@@ -64,7 +72,8 @@ def torment(
         assert time.monotonic() - began < 240, f"{load.operations} operations, {len(outages)} faults"
     heal()
     history = load.finish()
-    time.sleep(1)
+    for server in servers:
+        require_whole_pools(server)
     found = []
     for database in databases:
         found += violations(history, bound(database), outages)
@@ -77,20 +86,10 @@ def torment(
     assert len(history) >= OPERATIONS
 
 
-def bound(database: str) -> list[tuple[str, int]]:
-    """Return every row of the machines' table: the code, and which of the two users owns it."""
-    engine = create_engine(database)
-    query = select(Machine.machine_code, User.aegisspeed_id).join(User, User.id == Machine.user_id)
-    with engine.connect() as connection:
-        rows = [(code, int(aegisspeed_id[-1])) for code, aegisspeed_id in connection.execute(query)]
-    engine.dispose()
-    return rows
-
-
 def test_sqlite(tmp_path: Path, closing: ExitStack) -> None:
     """Workers are killed, and another program locks the file."""
     path = tmp_path / "host.db"
-    gunicorn = closing.enter_context(Gunicorn(tmp_path, free_port(), f"sqlite:///{path}"))
+    gunicorn = closing.enter_context(Gunicorn(f"sqlite:///{path}"))
 
     def lock() -> None:
         connection = sqlite3.connect(path, timeout=10, isolation_level=None)
@@ -102,18 +101,22 @@ def test_sqlite(tmp_path: Path, closing: ExitStack) -> None:
     torment("SQLite", [gunicorn], [gunicorn.kill_worker, lock], [f"sqlite:///{path}"], lambda: None)
 
 
-def proxied(
-    server: PostgresServer | MariaDBServer, tmp_path: Path, closing: ExitStack
-) -> tuple[Gunicorn, Proxy]:
-    """Serve the example on a server behind a proxy."""
+@pytest.mark.parametrize(
+    ("driver", "factory"),
+    [
+        ("psycopg", "create_app"),
+        ("psycopg2", "create_autocommit_app"),
+        ("pymysql", "create_app"),
+        ("mysqldb", "create_app"),
+    ],
+)
+def test_one_server(driver: str, factory: str, closing: ExitStack) -> None:
+    """A server is killed and restarted, ends sessions, and its replies are lost, wherever they are."""
+    require_driver(driver)
+    server = closing.enter_context(_server(driver))
     proxy = closing.enter_context(Proxy("127.0.0.1", server.port))
-    database = server.url().replace(f":{server.port}", f":{proxy.port}")
-    return closing.enter_context(Gunicorn(tmp_path, free_port(), database)), proxy
-
-
-def torment_one_server(server: PostgresServer | MariaDBServer, tmp_path: Path, closing: ExitStack) -> None:
-    """Lose replies and requests, end sessions, kill the server and the workers."""
-    gunicorn, proxy = proxied(server, tmp_path, closing)
+    database = server.url(driver).replace(f":{server.port}", f":{proxy.port}")
+    gunicorn = closing.enter_context(Gunicorn(database, f"tests.faults.app:{factory}()"))
 
     def kill_and_start() -> None:
         server.kill()
@@ -123,30 +126,29 @@ def torment_one_server(server: PostgresServer | MariaDBServer, tmp_path: Path, c
         lambda: proxy.lose_commit_reply(asks_for_a_shared_code, times=20),
         server.terminate_backends,
         gunicorn.kill_worker,
+        lambda: proxy.lose_commit_reply(ends_a_transaction, times=20),
         kill_and_start,
         lambda: proxy.drop_before(asks_for_a_shared_code, times=20),
+        lambda: proxy.lose_commit_reply(is_unlucky, times=40),
         proxy.drop_all,
     ]
-    torment(type(server).__name__, [gunicorn], faults, [server.url()], proxy.forward)
+    torment(f"{driver}, {factory}", [gunicorn], faults, [server.url(driver)], proxy.forward)
 
 
-def test_postgresql(tmp_path: Path, closing: ExitStack) -> None:
-    """PostgreSQL is killed and restarted, ends sessions, and its replies are lost."""
-    require_postgres()
-    torment_one_server(closing.enter_context(PostgresServer()), tmp_path, closing)
-
-
-def test_mariadb(tmp_path: Path, closing: ExitStack) -> None:
-    """MariaDB is killed and restarted, ends sessions, and its replies are lost."""
+def _server(driver: str) -> PostgresServer | MariaDBServer:
+    if driver.startswith("psycopg"):
+        require_postgres()
+        return PostgresServer()
     require_mariadb()
-    torment_one_server(closing.enter_context(MariaDBServer()), tmp_path, closing)
+    return MariaDBServer()
 
 
-def test_synchronous_pair(tmp_path: Path, closing: ExitStack) -> None:
-    """The standby is paused, waiting sessions are ended, and it takes over from a killed primary."""
+def test_synchronous_pair(closing: ExitStack) -> None:
+    """The standby is paused, sessions that wait are ended, and libpq finds it when it takes over."""
     require_postgres()
     pair = closing.enter_context(SynchronousPair())
-    gunicorn = closing.enter_context(Gunicorn(tmp_path, free_port(), pair.url()))
+    assert "target_session_attrs=read-write" in pair.url()
+    gunicorn = closing.enter_context(Gunicorn(pair.url()))
 
     def end_waiting_sessions() -> None:
         pair.pause_standby()
@@ -179,11 +181,11 @@ def test_synchronous_pair(tmp_path: Path, closing: ExitStack) -> None:
     assert lost
 
 
-def test_galera(tmp_path: Path, closing: ExitStack) -> None:
+def test_galera(closing: ExitStack) -> None:
     """Every node takes writes, while nodes are killed, paused and started again."""
     require_galera()
     cluster = closing.enter_context(GaleraCluster())
-    servers = [closing.enter_context(Gunicorn(tmp_path, free_port(), node.url())) for node in cluster.nodes]
+    servers = [closing.enter_context(Gunicorn(node.url())) for node in cluster.nodes]
 
     def restart() -> None:
         cluster.nodes[2].kill()
@@ -202,12 +204,12 @@ def test_galera(tmp_path: Path, closing: ExitStack) -> None:
     torment("Galera", servers, faults, databases, cluster.wait_synced)
 
 
-def test_a_store_that_looks_and_then_inserts_is_caught(tmp_path: Path, closing: ExitStack) -> None:
+def test_a_store_that_looks_and_then_inserts_is_caught(closing: ExitStack) -> None:
     """The checker finds two owners where no key decides, without any fault."""
     require_postgres()
     server = closing.enter_context(PostgresServer())
     app = "tests.faults.broken_app:create_app()"
-    gunicorn = closing.enter_context(Gunicorn(tmp_path, free_port(), server.url(), app))
+    gunicorn = closing.enter_context(Gunicorn(server.url(), app))
     load = Load([gunicorn])
     wait_until(lambda: load.operations > 500, 60, "operations")
     history = load.finish()

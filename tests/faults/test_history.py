@@ -37,8 +37,8 @@ ILLEGAL: dict[str, tuple[list[Operation], list[tuple[str, int]]]] = {
         [("a", 2)],
     ),
     "who was answered 10005": ([Operation(1, "a", 0, 1, "10005")], [("a", 1)]),
-    "who was never told so": ([Operation(1, "a", 0, 1, "10000")], [("a", 1), ("b", 1)]),
-    "is bound to 2, who was never told so": (
+    "who was neither acknowledged": ([Operation(1, "a", 0, 1, "10000")], [("a", 1), ("b", 1)]),
+    "is bound to 2, who was neither acknowledged": (
         [Operation(1, "a", 0, 1, "10005"), Operation(2, "a", 0, 1, "10004")],
         [("a", 2)],
     ),

@@ -21,10 +21,9 @@ from flask_aegis_machines._body import MAX_BYTES
 from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from tests.faults.history import Operation, violations
-from tests.faults.serving import ROOT, Client, Gunicorn
-from tests.faults.test_faults import bound
+from tests.faults.serving import Client, Gunicorn, bound, log_in
 from tests.servers import PostgresServer, require_driver, require_module, require_postgres
-from tests.servers.process import free_port
+from tests.servers.web import ROOT
 from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, assert_answer, envelope, example, mount
 
 CODES = [f"{number:032}" for number in range(1, 6)]
@@ -89,29 +88,28 @@ class TestGevent:
 
     def test_one_owner_on_sqlite(self, tmp_path: Path) -> None:
         """Two users send five codes over 40 connections at once: each code gets one owner."""
-        self.contend(tmp_path, f"sqlite:///{tmp_path / 'host.db'}")
+        self.contend(f"sqlite:///{tmp_path / 'host.db'}")
 
     @pytest.mark.clusters
-    def test_one_owner_on_postgresql(self, tmp_path: Path, postgres: PostgresServer) -> None:
+    def test_one_owner_on_postgresql(self, postgres: PostgresServer) -> None:
         """The same with a driver that lets other greenlets run while it waits."""
-        self.contend(tmp_path, postgres.url("psycopg"))
+        self.contend(postgres.url("psycopg"))
 
-    def contend(self, folder: Path, database: str) -> None:
-        """Serve the example on a database, let the clients contend, and check answers and rows."""
-        port = free_port()
-        with Gunicorn(folder, port, database) as gunicorn:
-            tokens = [str(gunicorn.login(f"ASD00000{user}")) for user in (1, 2)]
+    def contend(self, database: str) -> None:
+        """Serve an app on a database, let the clients contend, and check answers and rows."""
+        with Gunicorn(database) as gunicorn:
+            tokens = [log_in(gunicorn, user) for user in (1, 2)]
             start = Barrier(CLIENTS)
 
             def ask(number: int) -> Operation:
                 user, code = number % 2 + 1, CODES[number % len(CODES)]
-                with closing(Client(port)) as client:
+                with closing(Client(gunicorn.port)) as client:
                     start.wait(30)
                     return client.register(user, code, tokens[user - 1])
 
             with ThreadPoolExecutor(CLIENTS) as threads:
                 history = list(threads.map(ask, range(CLIENTS)))
-        assert "Using worker: gevent" in (folder / f"gunicorn-{port}.log").read_text()
+            assert "Using worker: gevent" in gunicorn.log.read_text()
         rivals = CLIENTS // len(CODES) - 1
         for code in CODES:
             outcomes = Counter(each.outcome for each in history if each.code == code)

@@ -6,11 +6,13 @@ import importlib.util
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
-from .mariadb import galera_library, mariadb_program
+from .mariadb import galera_library
 from .postgres import installed_postgres
+from .process import system_program
 
 REQUIRE_VARIABLE = "AEGIS_MACHINES_REQUIRE_SERVERS"
 
@@ -49,7 +51,7 @@ def require_mariadb() -> None:
     """Require what `MariaDBServer` runs on."""
     _require_linux()
     programs = ("mariadbd", "mariadb-install-db")
-    require("needs MariaDB: apt install mariadb-server", all(mariadb_program(name) for name in programs))
+    require("needs MariaDB: apt install mariadb-server", all(system_program(name) for name in programs))
     require_module("pymysql", "PyMySQL")
 
 
@@ -59,6 +61,28 @@ def require_galera() -> None:
     tools = all(shutil.which(name) for name in ("wsrep_sst_rsync", "rsync"))
     reason = "needs MariaDB with Galera: apt install mariadb-server galera-4 rsync lsof"
     require(reason, tools and galera_library() is not None)
+
+
+def require_pgbouncer() -> None:
+    """Require what `PgBouncer` runs on."""
+    require_postgres()
+    require("needs PgBouncer: apt install pgbouncer", system_program("pgbouncer") is not None)
+
+
+def require_nginx() -> None:
+    """Require what `Nginx` runs on."""
+    _require_linux()
+    require("needs nginx: apt install nginx-light", system_program("nginx") is not None)
+
+
+def require_web_server(name: str) -> None:
+    """Require a web server by its name on PyPI."""
+    _require_linux()
+    if name == "uwsgi":
+        program = Path(sys.executable).with_name("uwsgi")
+        require("needs uWSGI: pip install uwsgi", program.exists())
+    else:
+        require_module(name, name)
 
 
 def _require_linux() -> None:

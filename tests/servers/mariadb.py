@@ -1,4 +1,4 @@
-"""Run private MariaDB servers, alone or as a Galera cluster of three nodes."""
+"""Run private MariaDB servers, single or as a Galera cluster of three nodes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .process import LOOPBACK, Managed, ServerError, free_port, give_away, run, wait_until
+from .process import LOOPBACK, Managed, ServerError, free_port, give_away, run, system_program, wait_until
 from .server import Server
 
 TIME_LIMITS = {"connect_timeout": 2, "read_timeout": 4, "write_timeout": 4}
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SETTINGS = (
     "--no-defaults",
     "--skip-name-resolve",
@@ -37,12 +36,6 @@ _GALERA_OPTIONS = {
     "evs.inactive_timeout": "PT4S",
     "evs.install_timeout": "PT4S",
 }
-
-
-def mariadb_program(name: str) -> Path | None:
-    """Find one of MariaDB's programs, also where an ordinary user's PATH does not lead."""
-    found = shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
-    return Path(found) if found else None
 
 
 def galera_library() -> Path | None:
@@ -74,13 +67,13 @@ class MariaDBServer(Server):
 
     def _create_data(self) -> None:
         # --no-defaults has to come first.
-        command = [mariadb_program("mariadb-install-db") or "mariadb-install-db", *_SETTINGS]
+        command = [system_program("mariadb-install-db") or "mariadb-install-db", *_SETTINGS]
         command += [f"--datadir={self.data}", "--auth-root-authentication-method=normal"]
         run(command, directory=self.directory, log=self.log)
 
     def _command(self) -> Sequence[str | Path]:
         return [
-            mariadb_program("mariadbd") or "mariadbd",
+            system_program("mariadbd") or "mariadbd",
             *_SETTINGS,
             f"--datadir={self.data}",
             f"--tmpdir={self.directory}",
@@ -98,7 +91,7 @@ class GaleraNode(MariaDBServer):
     """One node of a Galera cluster; started again after a kill, it copies the data of another node."""
 
     def __init__(self, library: Path) -> None:
-        """Choose ports and make a directory; the cluster tells the node its peers."""
+        """Choose ports and make a directory; the cluster sets the peers."""
         super().__init__()
         self.address = f"{LOOPBACK}:{free_port()}"
         self.peers: list[GaleraNode] = []
@@ -107,7 +100,7 @@ class GaleraNode(MariaDBServer):
         self._transfer_addresses = [f"{LOOPBACK}:{free_port()}" for _ in range(2)]
 
     def ready(self) -> bool:
-        """Tell whether the node is in the primary component and has caught up."""
+        """Return whether the node is in the primary component and has caught up."""
         return self.status("wsrep_ready") == "ON" and self.status("wsrep_local_state_comment") == "Synced"
 
     def status(self, name: str) -> str | None:
@@ -120,13 +113,13 @@ class GaleraNode(MariaDBServer):
         super().stop(timeout)
         self._stopped_in_order = True
 
-    def _prepare_data(self) -> None:
+    def _prepare(self) -> None:
         # The copy from another node leaves the log of a CREATE TABLE that the kill interrupted, and MariaDB
         # would undo that CREATE TABLE in the copy.
         if not self._stopped_in_order and not self._founds_cluster():
             shutil.rmtree(self.data, ignore_errors=True)
         self._stopped_in_order = False
-        super()._prepare_data()
+        super()._prepare()
 
     def _create_data(self) -> None:
         # All but the first node get theirs from another node.

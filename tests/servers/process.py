@@ -20,12 +20,13 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 LOOPBACK = "127.0.0.1"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _M = TypeVar("_M", bound="Managed")
 _given_ports: set[int] = set()
@@ -63,16 +64,26 @@ class Managed(ABC):
 class Process:
     """A running program together with every process that works in the same directory."""
 
-    def __init__(self, command: Sequence[str | Path], *, directory: Path, log: Path) -> None:
-        """Start `command` in `directory`, appending its output to `log`."""
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        directory: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `command` in `directory`, appending its output to `log`.
+
+        With `environment` it runs as our own account, which may read the checkout; else as the servers'.
+        """
         self.log = log
         self._directory = directory
-        account = unprivileged_account()
+        account = unprivileged_account() if environment is None else None
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
                 cwd=directory,
-                env=_environment(directory),
+                env=_environment(directory) if environment is None else environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -84,8 +95,14 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Tell whether the program has not ended (a paused one has not)."""
+        """Return whether the program has not ended (a paused one has not)."""
         return self._popen.poll() is None
+
+    @property
+    def children(self) -> list[int]:
+        """The process ids of the program's children, such as the workers of a web server."""
+        pid = self._popen.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def wait(self, timeout: float) -> int:
         """Return the program's exit status, or kill it and raise after `timeout` seconds."""
@@ -113,7 +130,7 @@ class Process:
 
     def kill(self) -> None:
         """Kill -9 the program and all others in its directory at once, and wait until they are gone."""
-        # Frozen first: a PostgreSQL postmaster alive for one moment more would start crash recovery.
+        # Frozen first: a PostgreSQL postmaster that lives on would start crash recovery.
         self._freeze()
         kill_processes_in(self._directory)
         self._popen.wait()
@@ -139,6 +156,12 @@ def run(command: Sequence[str | Path], *, directory: Path, log: Path, timeout: f
         raise
     if status != 0:
         raise ServerError(f"{command[0]} failed with status {status}\n{_tail(log)}")
+
+
+def system_program(name: str) -> Path | None:
+    """Find a program of the system, also where an ordinary user's PATH does not lead."""
+    found = shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
+    return Path(found) if found else None
 
 
 def wait_until(predicate: Callable[[], bool], timeout: float, what: str, log: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Stand between a client and a database server and lose requests or replies on demand."""
+"""Stand between a client and a database server: count round trips, delay them, lose requests or replies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -21,8 +22,11 @@ class Proxy(Managed):
     """A TCP proxy on loopback for protocols in the clear.
 
     A predicate is shown everything that a client has sent since the server's last reply. Mind what that is:
-    psycopg 3 sends a statement's text alone, to prepare it, at its sixth execution and never again after,
+    psycopg 3 sends a statement's text only to prepare it, at its sixth execution, and never again,
     so that only a value, such as a machine code, marks each execution.
+
+    Attributes:
+        delay: Seconds that each message waits in each direction, as between two regions.
     """
 
     def __init__(self, upstream_host: str, upstream_port: int) -> None:
@@ -34,6 +38,8 @@ class Proxy(Managed):
         self._connections: set[socket.socket] = set()
         self._listener: _Listener | None = None
         self._fired = 0
+        self._round_trips: list[int] = []
+        self.delay = 0.0
         self.forward()
 
     @property
@@ -41,6 +47,15 @@ class Proxy(Managed):
         """The number of events so far: replies lost, requests dropped, connections cut or refused."""
         with self._lock:
             return self._fired
+
+    @property
+    def round_trips(self) -> list[int]:
+        """The number of round trips of each connection so far, in the order in which they were opened.
+
+        A round trip is a request, in however many packets, and the first bytes of its reply.
+        """
+        with self._lock:
+            return list(self._round_trips)
 
     def lose_commit_reply(self, matches: Predicate, times: int | None = 1) -> None:
         """Let the next `times` matching requests be executed, but drop the reply and cut the client off.
@@ -96,13 +111,15 @@ class Proxy(Managed):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._connections.add(client)
+                self._round_trips.append(0)
+                number = len(self._round_trips) - 1
             try:
-                self._relay(client, server)
+                self._relay(client, server, number)
             finally:
                 with self._lock:
                     self._connections.discard(client)
 
-    def _relay(self, client: socket.socket, server: socket.socket) -> None:
+    def _relay(self, client: socket.socket, server: socket.socket, number: int) -> None:
         request = b""
         lose = False
         while True:
@@ -110,10 +127,14 @@ class Proxy(Managed):
             # The server first: what it has sent by now answers earlier requests than the one to come.
             if server in readable:
                 reply = server.recv(_CHUNK)
-                # It replies when the work is done, so this is the moment after the COMMIT.
+                # It replies when the work is done, so this is after the COMMIT.
                 if not reply or lose:
                     return
+                if request:
+                    with self._lock:
+                        self._round_trips[number] += 1
                 request = b""
+                time.sleep(self.delay)
                 client.sendall(reply)
             if client in readable:
                 data = client.recv(_CHUNK)
@@ -121,6 +142,7 @@ class Proxy(Managed):
                 if not data or self._fires(self._drop, request):
                     return
                 lose = lose or self._fires(self._lose, request)
+                time.sleep(self.delay)
                 server.sendall(data)
 
     def _fires(self, mode: _Mode, request: bytes) -> bool:

@@ -327,6 +327,29 @@ def test_proxy_finds_a_value_in_a_prepared_statement(server: Server) -> None:
     assert "marked" in _codes(server)
 
 
+@every_driver
+def test_proxy_counts_the_round_trips_of_each_connection(server: Server, driver: str) -> None:
+    """Each statement is one, on the connection that it was sent on."""
+    with _proxied(server, driver) as (proxy, url), _connection(url) as first, _connection(url) as second:
+        before = proxy.round_trips
+        first.exec_driver_sql(COUNT)
+        for _ in range(3):
+            second.exec_driver_sql(COUNT)
+        after = proxy.round_trips
+        assert [now - then for now, then in zip(after, before, strict=True)] == [1, 3]
+
+
+@every_driver
+def test_proxy_delays_each_direction(server: Server, driver: str) -> None:
+    """A statement takes at least twice the delay."""
+    with _proxied(server, driver) as (proxy, url), _connection(url) as connection:
+        connection.exec_driver_sql(COUNT)
+        proxy.delay = 0.05
+        began = time.monotonic()
+        connection.exec_driver_sql(COUNT)
+        assert 0.1 <= time.monotonic() - began < 1
+
+
 @every_kind
 def test_proxy_cuts_all_connections_and_refuses_new_ones(server: Server) -> None:
     """Open connections die, new ones fail as often as asked for, then all is well again."""
@@ -399,6 +422,15 @@ def test_waiting_in_vain_is_reported(tmp_path: Path) -> None:
         wait_until(lambda: False, 0.05, "the moon", tmp_path / "no-log")
 
 
+@pytest.fixture
+def ignored_interrupt() -> Iterator[None]:
+    """Let children inherit an ignored SIGINT, as those of a background job of a shell script do."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("ignored_interrupt")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_tests(number: signal.Signals) -> None:
     """However the test process ends, its servers and their directories vanish."""
@@ -413,8 +445,10 @@ def test_no_process_outlives_the_tests(number: signal.Signals) -> None:
     wait_until(lambda: not processes_in(directory) and not directory.parent.exists(), 10, "the end")
 
 
+# Python installs its handler only where SIGINT was not inherited as ignored.
 _HOLDING_PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, sys.argv[1])
 from tests.servers import PostgresServer
 with PostgresServer() as server:

@@ -1,0 +1,48 @@
+"""Run a private PgBouncer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .postgres import CONNECT_TIMEOUT, PostgresServer
+from .process import LOOPBACK, give_away, system_program
+from .program import Program
+
+_SETTINGS = """
+[databases]
+* = host={host} port={upstream} user=postgres
+
+[pgbouncer]
+listen_addr = {host}
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {pool_size}
+max_client_conn = 200
+"""
+
+
+class PgBouncer(Program):
+    """PgBouncer in transaction mode: each transaction of a client may run in another session."""
+
+    def __init__(self, server: PostgresServer, *, pool_size: int = 4) -> None:
+        """Choose a port and make a directory; nothing runs before `start`."""
+        super().__init__("pgbouncer")
+        self._server = server
+        self._pool_size = pool_size
+        self._file = self.directory / "pgbouncer.ini"
+
+    def url(self, driver: str = "psycopg", database: str = "postgres") -> str:
+        """Return the SQLAlchemy URL for psycopg or psycopg2."""
+        account = f"postgres@{LOOPBACK}:{self.port}"
+        return f"postgresql+{driver}://{account}/{database}?connect_timeout={CONNECT_TIMEOUT}"
+
+    def _prepare(self) -> None:
+        values = {"port": self.port, "upstream": self._server.port, "pool_size": self._pool_size}
+        self._file.write_text(_SETTINGS.format(host=LOOPBACK, **values))
+        give_away(self._file)
+
+    def _command(self) -> Sequence[str | Path]:
+        return [system_program("pgbouncer") or "pgbouncer", self._file]
