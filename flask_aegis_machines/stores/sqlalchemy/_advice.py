@@ -11,6 +11,10 @@ NO_KEY = (
     "one by a migration (flask aegis-machines doctor checks it)"
 )
 _DEFERRABLE = "the unique key on the machine code is deferrable: make it NOT DEFERRABLE by a migration"
+_OTHER_KEY = (
+    "another unique key of the table, or the collation of the machine code, is in the way (flask "
+    "aegis-machines doctor checks the collation)"
+)
 _RIGHTS = (
     "the database user lacks a right, or a row-level policy refuses the row: it must see and lock every code"
 )
@@ -21,11 +25,13 @@ _TOO_SHORT = "a column of the live table is too short (flask aegis-machines doct
 _TYPES = "the type of a column differs between the model and the live table: make them equal"
 
 _BY_CODE: Mapping[int | str | None, str] = {
+    1062: _OTHER_KEY,  # duplicate entry
     1142: _RIGHTS,  # command denied for a table
     1143: _RIGHTS,  # command denied for a column
     1406: _TOO_SHORT,  # data too long
     "0A000": _RULES,  # feature_not_supported
     "22001": _TOO_SHORT,  # string_data_right_truncation
+    "23505": _OTHER_KEY,  # unique_violation
     "42501": _RIGHTS,  # insufficient_privilege
     "42804": _TYPES,  # datatype_mismatch
     "42883": _TYPES,  # undefined_function: no operator compares the types
@@ -34,6 +40,7 @@ _BY_CODE: Mapping[int | str | None, str] = {
 # SQLite has no codes, and 55000 of PostgreSQL has other meanings too.
 _BY_TEXT = {
     "ON CONFLICT clause": NO_KEY,
+    "UNIQUE constraint failed": _OTHER_KEY,
     "ON CONFLICT does not support deferrable": _DEFERRABLE,
     "cannot UPSERT a view": _RULES,
 }

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Column, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapper
 
-from flask_aegis_machines._errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
+from flask_aegis_machines._errors import MachineCodeTaken, Refusal, UserNotFound
 from flask_aegis_machines._records import Machine, Owner, User
 
 from ._catalog import Catalog
@@ -20,19 +20,15 @@ from ._failures import NO_KEY, NothingStored
 from ._insert import CHANGED, Insert
 from ._model import constants_of, unpadded
 from ._transactions import Transactions, Unit
+from ._undoing import require_undoable
 
-__all__ = ["Binding", "require_transaction"]
+__all__ = ["Binding"]
 
 _NOT_STORED = (
     "the database stored no row and shows no bound code: a trigger skips the row, row-level security hides "
     "the row of another user, or another unique key or the collation of the column is in the way (flask "
     "aegis-machines doctor checks these)"
 )
-_AUTOCOMMIT = (
-    "The connection is in autocommit, so nothing of a binding could be undone: within= and tables with "
-    "triggers need an engine with ordinary transactions."
-)
-
 Row = Mapping[str, Any]
 
 
@@ -57,7 +53,7 @@ class Binding:
         self._attempt = attempt.key
         self._unpadded = unpadded(owner)
         self.insert = Insert(code, attempt, owner, self._unpadded)
-        self.catalog = Catalog(code, attempt)
+        self.catalog = Catalog(code, attempt, owner)
         # What the owner refers to, to know that a user is gone.
         self._referred = [key.column for key in owner.foreign_keys]
 
@@ -85,7 +81,7 @@ class Binding:
         table = self.catalog.table(unit.connection)
         must_be_undoable = self.within is not None or table.has_triggers
         if must_be_undoable:
-            require_transaction(unit.connection)
+            require_undoable(unit.connection, table)
         is_stored = False
         violation: IntegrityError | None = None
         unit.may_have_committed = not must_be_undoable  # an engine in autocommit commits the INSERT
@@ -212,31 +208,3 @@ class Binding:
             connection.execute(select(column).where(column == user.key)).first() is None
             for column in self._referred
         )
-
-
-def require_transaction(connection: Connection) -> None:
-    """Refuse a connection in autocommit. Its isolation level does not show it, so a savepoint does.
-
-    Args:
-        connection: A connection, in a transaction as SQLAlchemy sees it.
-
-    Raises:
-        ConfigurationError: The server or the driver commits each statement.
-    """
-    if connection.dialect.name == "sqlite":
-        driver_connection: Any = connection.connection.dbapi_connection
-        is_legacy = getattr(driver_connection, "autocommit", -1) != 1
-        if driver_connection.in_transaction or (is_legacy and driver_connection.isolation_level is not None):
-            return
-        raise ConfigurationError(_AUTOCOMMIT)
-    try:
-        connection.exec_driver_sql("SAVEPOINT aegis_machines")
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT aegis_machines")
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-        refused = True
-    else:
-        refused = False
-    if refused:
-        raise ConfigurationError(_AUTOCOMMIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -39,12 +40,13 @@ _MYSQL = text(
         (SELECT count(*) FROM information_schema.triggers
          WHERE event_object_table = :table AND event_manipulation = 'INSERT'),
         (SELECT count(*) FROM information_schema.user_privileges
-         WHERE privilege_type = 'TRIGGER'
-         AND grantee = concat('''', replace(current_user(), '@', '''@'''), ''''))
+         WHERE privilege_type = 'TRIGGER' AND grantee = account.grantee)
         + (SELECT count(*) FROM information_schema.schema_privileges
-           WHERE privilege_type = 'TRIGGER' AND coalesce(:schema, database()) LIKE table_schema)
+           WHERE privilege_type = 'TRIGGER' AND grantee = account.grantee
+           AND coalesce(:schema, database()) LIKE table_schema)
         + (SELECT count(*) FROM information_schema.table_privileges
-           WHERE privilege_type = 'TRIGGER' AND table_name = :table),
+           WHERE privilege_type = 'TRIGGER' AND grantee = account.grantee
+           AND table_schema = coalesce(:schema, database()) AND table_name = :table),
         (SELECT count(*) FROM (
              SELECT index_name FROM information_schema.statistics
              WHERE table_schema = coalesce(:schema, database()) AND table_name = :table AND non_unique = 0
@@ -57,7 +59,12 @@ _MYSQL = text(
          AND data_type IN ('char', 'varchar', 'text', 'mediumtext', 'longtext')
          AND character_maximum_length >= 32),
         (SELECT count(*) FROM information_schema.columns
+         WHERE table_schema = coalesce(:schema, database()) AND table_name = :table),
+        (SELECT column_type FROM information_schema.columns
+         WHERE table_schema = coalesce(:schema, database()) AND table_name = :table AND column_name = :owner),
+        (SELECT transactions FROM information_schema.tables JOIN information_schema.engines USING (engine)
          WHERE table_schema = coalesce(:schema, database()) AND table_name = :table)
+    FROM (SELECT concat('''', replace(current_user(), '@', '''@'''), '''') AS grantee) AS account
     """
 )
 
@@ -68,10 +75,12 @@ class LiveTable(NamedTuple):
     Args:
         has_triggers: Whether a trigger, a view or a child table may change what an INSERT does.
         is_read_back: Whether the row must be read back before the COMMIT.
+        is_transactional: Whether a ROLLBACK undoes what a statement stored.
     """
 
     has_triggers: bool
     is_read_back: bool
+    is_transactional: bool = True
 
 
 class Catalog:
@@ -80,10 +89,11 @@ class Catalog:
     Args:
         code: The column of the machine code.
         attempt: The column of the random value that each attempt has.
+        owner: The column of the owner's key.
     """
 
-    def __init__(self, code: Column[Any], attempt: Column[Any]) -> None:
-        self._code, self._attempt = code, attempt
+    def __init__(self, code: Column[Any], attempt: Column[Any], owner: Column[Any]) -> None:
+        self._code, self._attempt, self._owner = code, attempt, owner
         self._tables: WeakKeyDictionary[Dialect, LiveTable] = WeakKeyDictionary()
 
     def table(self, connection: Connection) -> LiveTable:
@@ -113,20 +123,37 @@ class Catalog:
             statement = text(_SQLITE.format(schema=quoted))
             return LiveTable(bool(connection.execute(statement, {"table": table.name}).scalar()), True)
         if connection.dialect.name in ("mysql", "mariadb"):
-            names = {"code": self._code.name, "attempt": self._attempt.name}
-            values = {"table": table.name, "schema": schema, **names}
-            triggers, privileges, keys, exact_columns, columns = connection.execute(_MYSQL, values).one()
+            names = {
+                "code": self._code.name,
+                "attempt": self._attempt.name,
+                "owner": self._owner.name,
+                "table": table.name,
+                "schema": schema,
+            }
+            found = connection.execute(_MYSQL, names).one()
+            triggers, privileges, keys, exact_columns, columns, owner_type, transactions = found
             has_key = keys or not columns  # the INSERT reports a missing table
-            is_plain = privileges and exact_columns == len(names) and not triggers
-            live_table = LiveTable(bool(triggers), not is_plain)
+            # A server converts what does not fit: '01' is 1 in a column of integers.
+            is_exact = exact_columns == 2 and _kind(owner_type or "") == _kind(
+                self._owner.type.compile(dialect=connection.dialect)
+            )
+            is_transactional = transactions != "NO"
+            is_plain = privileges and is_exact and is_transactional and not triggers
+            live_table = LiveTable(bool(triggers), not is_plain, is_transactional)
         else:
-            found = inspect(connection)
-            indexes = found.get_indexes(table.name, schema=schema)
-            has_key = [self._code.name] in unique_keys(found, table.name, schema, indexes)
+            inspector = inspect(connection)
+            indexes = inspector.get_indexes(table.name, schema=schema)
+            has_key = [self._code.name] in unique_keys(inspector, table.name, schema, indexes)
             live_table = LiveTable(False, True)
         if not has_key:
             raise ConfigurationError(f"A machine could get two owners: {NO_KEY}.")
         return live_table
+
+
+def _kind(declared: str) -> tuple[str, str]:
+    """Return the name of a type of MySQL, and the length of texts. Integers have a width for display."""
+    name, length = re.match(r"(\w*)(?:\((\d+)\))?", declared.lower()).groups()  # type: ignore[union-attr]
+    return ("int", "") if name in ("int", "integer") else (name, (length or "") if "char" in name else "")
 
 
 def schema_of(connection: Connection, table: Any) -> str | None:

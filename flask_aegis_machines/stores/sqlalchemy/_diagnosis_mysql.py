@@ -72,6 +72,13 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
     engine = connection.execute(_ENGINE, names).scalar()
     if engine not in ("InnoDB", None):
         found.append(f"Table {table.name} is kept by {engine}: let InnoDB keep it, with transactions.")
+    preparer = connection.dialect.identifier_preparer
+    full_name = ".".join(preparer.quote(name) for name in (names["schema"], table.name) if name)
+    created: Any = connection.exec_driver_sql(f"SHOW CREATE TABLE {full_name}").one()
+    if str(created[1]).startswith("CREATE TEMPORARY"):
+        found.append(
+            f"A temporary table hides {table.name}, so machines are lost with the connection: drop it."
+        )
     triggers = list(connection.execute(_TRIGGERS, names).scalars())
     if triggers:
         found.append(

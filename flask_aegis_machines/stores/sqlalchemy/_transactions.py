@@ -300,7 +300,13 @@ def _begin(connection: Connection) -> Transaction:
 
 def _begin_savepoint(connection: Connection) -> Transaction:
     # The driver of SQLite begins no transaction for a SAVEPOINT: its RELEASE would then commit.
-    driver_connection = connection.connection.dbapi_connection
+    driver_connection: Any = connection.connection.dbapi_connection
+    # MySQL accepts a SAVEPOINT in autocommit, stores the row, and fails at the RELEASE.
+    if getattr(driver_connection, "get_autocommit", bool)():
+        raise ConfigurationError(
+            "The connection is in autocommit, so there is no transaction of yours to join: give the session "
+            "an engine with ordinary transactions."
+        )
     if connection.dialect.name == "sqlite" and not getattr(driver_connection, "in_transaction", True):
         connection.exec_driver_sql("BEGIN")
     return connection.begin_nested()

@@ -13,8 +13,9 @@ from flask_aegis_machines._errors import ConfigurationError
 from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import Notice
 
-from ._binding import Binding, require_transaction
+from ._binding import Binding
 from ._transactions import Transactions, Unit
+from ._undoing import require_undoable
 
 __all__ = ["try_binding"]
 
@@ -50,11 +51,12 @@ def try_binding(
         is_replica = _IS_REPLICA.get(unit.dialect.name)
         if is_replica and unit.connection.exec_driver_sql(is_replica).scalar():
             return [Notice("The engine is connected to a replica, on which no trial is possible.")]
+        table = binding.catalog.table(unit.connection)
         try:
-            require_transaction(unit.connection)
+            require_undoable(unit.connection, table)
         except ConfigurationError:
-            return [Notice("The connection is in autocommit: no trial, since it could not be undone.")]
-        binding.catalog.table(unit.connection)
+            reason = "connection is in autocommit" if table.is_transactional else "table has no transactions"
+            return [Notice(f"The {reason}: no trial, since it could not be undone.")]
         if not binding.insert.one(unit.connection, {**binding.constants, **row}, user):
             return ["The trial failed: the database stored no row. Look for triggers that skip rows."]
         if binding.within is not None:
