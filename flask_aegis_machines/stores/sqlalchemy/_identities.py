@@ -45,6 +45,8 @@ def column_value(identity: str, column: Column[Any], dialect: Dialect) -> object
         return None
     if isinstance(column.type, Enum):
         return identity if identity in column.type.enums else None
+    if hasattr(column.type, "as_uuid"):
+        return _uuid(identity, as_uuid=bool(column.type.as_uuid))
     try:
         python_type = column.type.python_type
     except NotImplementedError:
@@ -59,6 +61,14 @@ def column_value(identity: str, column: Column[Any], dialect: Dialect) -> object
     if isinstance(value, (int, float, Decimal)) and str(value) != identity:
         return None
     return None if isinstance(value, int) and abs(value) > _BIGGEST_INTEGER else value
+
+
+def _uuid(identity: str, *, as_uuid: bool) -> UUID | str | None:
+    try:
+        value = UUID(identity)
+    except ValueError:
+        return None
+    return value if as_uuid else identity
 
 
 def _accepted(identity: str, column: Column[Any], dialect: Dialect) -> object | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.engine.base import Transaction
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 from sqlalchemy.sql import ClauseElement
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
@@ -245,7 +245,13 @@ class Transactions:
             ConfigurationError: The engine shares one connection with the host.
         """
         try:
-            bind = self._session().get_bind(self._mapper, clause=self._statement)
+            session: Any = self._session
+            if not isinstance(session, scoped_session):
+                session = session()
+            if isinstance(session, scoped_session):
+                # A session of its own: the host may still configure those that it will have.
+                session = session.session_factory()
+            bind = session.get_bind(self._mapper, clause=self._statement)
         except Exception:  # the extension of the host is initialized later, or needs a request
             return
         if isinstance(bind, Engine):
