@@ -55,8 +55,12 @@ def write(folder: Path, *parts: str, name: str = "page.md") -> Path:
 
 @pytest.mark.parametrize(
     "start",
-    ["```python\nfrom app import app\n```", "```console\n$ flask run\n$ flask --app app run\n```"],
-    ids=["test client", "server"],
+    [
+        "```python\nfrom app import app\n```",
+        "```console\n$ flask run\n$ flask --app app run\n```",
+        "```console\ntrue\nflask run\n```",
+    ],
+    ids=["test client", "servers", "script"],
 )
 def test_a_request_gets_the_response_that_is_shown(tmp_path: Path, start: str) -> None:
     """A request goes to the app or to its server, and a variable of the page fills its placeholders."""

@@ -12,7 +12,7 @@ from sqlalchemy import __version__ as sqlalchemy_version
 from tests.conftest import ENVIRONMENT
 
 CHECKOUT = Path(__file__).parent.parent.parent
-PAGES = sorted((CHECKOUT / "docs").glob("*.md"))
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 RUNNER = CHECKOUT / "tests" / "support" / "pages.py"
 
 

@@ -209,7 +209,8 @@ class Page:
 def commands_of(text: str) -> list[tuple[str, str]]:
     """Return the commands of a console block, each with the text that it prints."""
     if not text.startswith("$ "):
-        return [(text, "")]
+        script, _, last = text.rstrip("\n").rpartition("\n")
+        return [(script, ""), (last, "")] if _SERVER.match(last) else [(text, "")]
     commands: list[list[str]] = []
     here_document = ""
     for line in text.splitlines():
