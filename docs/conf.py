@@ -31,6 +31,9 @@ copybutton_line_continuation_character = "\\"
 copybutton_here_doc_delimiter = "EOF"
 
 html_theme = "furo"
+html_theme_options = {"top_of_page_buttons": []}
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
 html_title = f"flask_aegis_machines {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
