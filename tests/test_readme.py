@@ -1,49 +1,42 @@
-"""The README: its Python runs, and it leaves nothing out."""
+"""The README: one screen, whose mount is that of the quickstart, and two commands that CI runs."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-from flask_aegis_machines._answers import ANSWERS
-from flask_aegis_machines._config import DEFAULTS
-
-from .conftest import ENVIRONMENT
+from tests.support.pages import Block, blocks_of, file_of
 
 CHECKOUT = Path(__file__).parent.parent
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+README = CHECKOUT / "README.md"
 
 
-def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
-    """A reader who has the first block as app.py, and all others in a file of tests, sees them pass."""
-    (tmp_path / "app.py").write_text(BLOCKS[0], encoding="utf-8")
-    (tmp_path / "test_app.py").write_text("\n\n".join(BLOCKS[1:]), encoding="utf-8")
-    options = ["-c", str(CHECKOUT / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", "-q", *options, str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stdout
-    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 10
+def block_of(page: Path, name: str) -> Block:
+    """Return the block of a page that becomes a file."""
+    (block,) = [block for block in blocks_of(page) if (named := file_of(block)) and named[1] == name]
+    return block
+
+
+def test_it_fits_on_one_screen() -> None:
+    """Everything else is in the documentation."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_two_commands_run_the_example_and_the_tests() -> None:
+    """Each is one line, in this order, as ``.ci/run`` reads them."""
+    commands = re.findall(r"^pip install -e .* && (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert commands == ["flask", "pytest"]
+
+
+def test_the_mount_is_that_of_the_quickstart() -> None:
+    """Whoever goes on in the quickstart finds the same files."""
+    for name in ("app.py", "first_user.py"):
+        assert block_of(README, name).text == block_of(CHECKOUT / "docs" / "quickstart.md", name).text
 
 
 def test_the_mount_is_what_the_type_checkers_read() -> None:
-    """The first block is the host of ``tests/typing``, but for comments, so it passes mypy and pyright."""
+    """It is the host of ``tests/typing``, except for comments, so it passes mypy and pyright."""
     host = (CHECKOUT / "tests" / "typing" / "flask_sqlalchemy_host.py").read_text(encoding="utf-8")
     _, _, typed = host.partition('"""\n\n')
-    assert re.sub(" +#.*", "", BLOCKS[0]) == re.sub(" +#.*", "", typed)
-
-
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.code)
-def test_every_answer_is_in_the_table(answer: tuple[int, str, str]) -> None:
-    """Each code stands in the table of answers beside its status."""
-    assert f"\n| {answer[1]} | {answer[0]} |" in README
-
-
-@pytest.mark.parametrize(("key", "default"), DEFAULTS.items())
-def test_every_config_key_is_in_the_table(key: str, default: bool) -> None:
-    """Each key stands in the table of keys beside its default."""
-    assert f"\n| `{key}` | `{default}` |" in README
+    _, _, mount = block_of(README, "app.py").text.partition("\n")
+    assert re.sub(" +#.*", "", mount) == re.sub(" +#.*", "", typed)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, inspect
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
@@ -20,9 +21,11 @@ from flask_aegis_machines import MachineCodeTaken
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
-from tests.test_readme import BLOCKS
+from tests.support.pages import blocks_of
 
 from .models import FIRST, SECOND, Base
+
+PAGE = Path(__file__).parents[3] / "docs" / "migrations.md"
 
 HOST = """
 import sys
@@ -80,10 +83,12 @@ def test_autogenerate_sees_no_difference_after_its_own_migration(engine: Engine,
 
 @pytest.fixture
 def host() -> dict[str, Any]:
-    """The names of the README's app, of its model for a table that is there already, and of its migration."""
-    names: dict[str, Any] = {}
-    for definition in ("def create_app(", "class Device(", "def upgrade("):
-        (block,) = [block for block in BLOCKS if definition in block]
+    """The names of the documentation's model for a table that is there already, and of its migration."""
+    names: dict[str, Any] = {"db": SQLAlchemy()}
+    exec("class User(db.Model):\n    id = db.Column(db.Integer, primary_key=True)", names)
+    blocks = [block.text for block in blocks_of(PAGE)]
+    for definition in ("class Device(", "def upgrade("):
+        (block,) = [block for block in blocks if definition in block]
         exec(block, names)
     return names
 
@@ -106,13 +111,13 @@ def insert_into_old_table(engine: Engine, *owners: object) -> Table:
 
 
 def migrate(engine: Engine, host: dict[str, Any]) -> None:
-    """Run the README's migration."""
+    """Run the documentation's migration."""
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
         host["upgrade"]()
 
 
 def test_a_code_that_is_there_twice_is_the_host_s_to_decide(engine: Engine, host: dict[str, Any]) -> None:
-    """The README's migration is refused until then, leaves nothing in its own way, and runs again."""
+    """The documentation's migration is refused until then, leaves nothing in its own way, and runs again."""
     old = insert_into_old_table(engine, FIRST.key, SECOND.key)
     with pytest.raises(IntegrityError):
         migrate(engine, host)
@@ -125,7 +130,7 @@ def test_a_code_that_is_there_twice_is_the_host_s_to_decide(engine: Engine, host
 
 
 def test_a_table_that_a_host_has_already_is_taken_over(engine: Engine, host: dict[str, Any]) -> None:
-    """After the README's migration old rows have their owners for ever, and new ones join them."""
+    """After the documentation's migration old rows have their owners for ever, and new ones join them."""
     insert_into_old_table(engine, FIRST.key)
     migrate(engine, host)
     store = SQLAlchemyMachineStore(sessionmaker(engine), host["Device"])
