@@ -1,0 +1,34 @@
+"""The documentation: every block runs, in the order of its page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ENVIRONMENT
+
+CHECKOUT = Path(__file__).parent.parent.parent
+PAGES = sorted((CHECKOUT / "docs").glob("*.md"))
+RUNNER = CHECKOUT / "tests" / "support" / "pages.py"
+
+
+def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a page in an empty folder."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(RUNNER), str(page)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=ENVIRONMENT,
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """A reader who follows a page from its top to its end sees what it shows."""
+    done = run(page, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
