@@ -90,6 +90,15 @@ test "$WHO" = me
     assert done.returncode == 0, done.stderr
 
 
+def test_a_page_gets_copies(tmp_path: Path) -> None:
+    """A file or a folder that the page includes from elsewhere is there for its commands."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.txt").touch()
+    copies = "<!-- copy elsewhere to folder -->\n<!-- copy elsewhere/a.txt to folder/b.txt -->"
+    done = run(write(tmp_path, copies, "```console\n$ ls folder\na.txt\nb.txt\n```"), tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_page_goes_on_from_another(tmp_path: Path) -> None:
     """The files of another page are there, and a block may add to one of them."""
     write(tmp_path, APP, "```python\nraise AssertionError\n```", name="first.md")

@@ -13,7 +13,7 @@ What a page may hold:
   response that follows must be equal, with ``...`` as above. ``<name>`` in a request is the variable of that
   name.
 - ``<!-- python … -->`` runs without being shown. ``<!-- files of page.md -->`` writes the files of another
-  page first.
+  page first, and ``<!-- copy source to target -->`` copies a file or a folder, named from the page.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import doctest
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +35,8 @@ from typing import Any, NamedTuple
 _BLOCK = re.compile(
     r"^```(?P<kind>python|console|http)\n(?P<text>.*?)^```$"
     r"|^<!-- python\n(?P<hidden>.*?)^-->$"
-    r"|^<!-- files of (?P<page>\S+) -->$",
+    r"|^<!-- files of (?P<page>\S+) -->$"
+    r"|^<!-- copy (?P<copy>\S+ to \S+) -->$",
     re.DOTALL | re.MULTILINE,
 )
 _FILE = re.compile(r"# (\S+\.(?:py|ini|mako))(, at the end)?$")
@@ -62,7 +64,8 @@ def blocks_of(page: Path) -> list[Block]:
             others = blocks_of(page.parent / match["page"])
             blocks += [block for block in others if block.kind == "python" and file_of(block)]
         else:
-            blocks.append(Block(match["kind"] or "python", match["text"] or match["hidden"], line))
+            kind = match["kind"] or ("copy" if match["copy"] else "python")
+            blocks.append(Block(kind, match["text"] or match["hidden"] or match["copy"], line))
     return blocks
 
 
@@ -115,6 +118,12 @@ class Page:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a" if named[2] else "w", encoding="utf-8") as target:
             target.write(("\n\n" if named[2] else "") + text.partition("\n")[2].lstrip("\n"))
+
+    def _run_copy(self, text: str, block: Block) -> None:
+        source, _, target = text.partition(" to ")
+        path = self._path.parent / source
+        copy = shutil.copytree if path.is_dir() else shutil.copy
+        copy(path, target)
 
     def _run_console(self, text: str, block: Block) -> None:
         for command, wanted in commands_of(text):
