@@ -23,7 +23,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -81,7 +80,7 @@ class Page:
         self._path = path
         self._names: dict[str, Any] = {"__name__": "__page__"}
         self._request: str | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: int | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         os.environ.update(
@@ -105,7 +104,8 @@ class Page:
                     error.args = (f"{self._path}, line {block.line}: {error}",)
                     raise
         finally:
-            self._stop_server()
+            if self._shell.poll() is None:
+                self._stop_server()
             self._shell.kill()
             self._shell.communicate()
 
@@ -151,19 +151,21 @@ class Page:
 
     def _start_server(self, command: str) -> None:
         self._stop_server()
-        self._server = subprocess.Popen(["bash", "-c", f"exec {command}"], start_new_session=True)
+        log = Path("server.log").absolute()
+        _, printed = self._execute(f"(exec {command}) > {log} 2>&1 & echo $!")
+        self._server = int(printed)
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self._server.poll() is None:
+        while time.monotonic() < deadline and self._execute("jobs -r")[1]:
             with socket.socket() as client:
                 if client.connect_ex(("127.0.0.1", self._port)) == 0:
                     return
             time.sleep(0.05)
-        raise AssertionError(f"{command}\ndoes not serve")
+        raise AssertionError(f"{command}\ndoes not serve:\n{log.read_text()}")
 
     def _stop_server(self) -> None:
-        if self._server is not None and self._server.poll() is None:
-            os.killpg(self._server.pid, signal.SIGTERM)
-            self._server.wait(30)
+        if self._server is not None:
+            self._execute(f"kill {self._server}; wait {self._server}")
+            self._server = None
 
     def _run_http(self, text: str, block: Block) -> None:
         if not text.startswith("HTTP/"):
