@@ -5,15 +5,15 @@ Each directive that takes notes fails the build where the notes and the code do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import click
+from code_facts import table
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from flask_aegis_machines import _cli
-from flask_aegis_machines._config import DEFAULTS
 from flask_aegis_machines._endpoints import ENDPOINTS, Endpoint
 from flask_aegis_machines._openapi_schemas import _FIELDS
 
@@ -21,8 +21,7 @@ __all__ = ["setup"]
 
 _ENDPOINTS = {endpoint.name.partition("_")[0]: endpoint for endpoint in ENDPOINTS}
 _COMMANDS: Mapping[str, click.Command] = {
-    command.name or "": command
-    for command in (_cli.doctor, _cli.show, _cli.print_openapi, _cli.import_file)
+    command.name or "": command for command in (_cli.doctor, _cli.show, _cli.print_openapi, _cli.import_file)
 }
 
 
@@ -35,10 +34,10 @@ class _FromCode(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the nodes of the Markdown."""
-        return self.parse_text_to_nodes("\n".join(self.markdown()), allow_section_headings=False)
+        return self.parse_text_to_nodes(self.markdown(), allow_section_headings=False)
 
-    def markdown(self) -> Iterable[str]:
-        """Return the lines of the Markdown."""
+    def markdown(self) -> str:
+        """Return the Markdown."""
         raise NotImplementedError
 
     def notes(self, keys: Iterable[str]) -> dict[str, str]:
@@ -66,15 +65,10 @@ class _FromCode(SphinxDirective):
         return notes
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    for row in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-
-
 class _Answers(_FromCode):
     """``{answers} register`` prints the answers of an endpoint; the notes say when each is given."""
 
-    def markdown(self) -> Iterable[str]:
+    def markdown(self) -> str:
         endpoint = _ENDPOINTS[self.arguments[0]]
         notes = self.notes(f"{answer.status} {answer.code}" for answer in endpoint.answers)
         rows = [
@@ -82,13 +76,13 @@ class _Answers(_FromCode):
             for answer in endpoint.answers
         ]
         text = "`info`" if endpoint.envelope == "info" else "`result`"
-        return _table(("status", "code", text, "when"), rows)
+        return table(("status", "code", text, "when"), rows)
 
 
 class _Fields(_FromCode):
     """``{fields} register`` prints the fields of a request."""
 
-    def markdown(self) -> Iterable[str]:
+    def markdown(self) -> str:
         rows = []
         for name, rules in _ENDPOINTS[self.arguments[0]].schema.rules.items():
             meaning, example = _FIELDS[name]
@@ -96,7 +90,7 @@ class _Fields(_FromCode):
             if rules.get("nullable"):
                 needed += ", may be empty or null"
             rows.append((f"`{name}`", needed, f"{meaning}: {_rule(rules)}", f"`{example}`"))
-        return _table(("field", "required", "value", "example"), rows)
+        return table(("field", "required", "value", "example"), rows)
 
 
 def _rule(rules: Mapping[str, object]) -> str:
@@ -106,28 +100,14 @@ def _rule(rules: Mapping[str, object]) -> str:
     return f"{meta['description']}{limits}"
 
 
-class _Endpoints(_FromCode):
-    """``{endpoints}`` prints the paths and the config keys that open and close them."""
-
-    def markdown(self) -> Iterable[str]:
-        return _table(("endpoint", "what it does"), [(f"`POST {e.path}`", e.summary) for e in ENDPOINTS])
-
-
-class _ConfigKeys(_FromCode):
-    """``{config-keys}`` prints the config keys with their defaults; the notes say what they mean."""
-
-    def markdown(self) -> Iterable[str]:
-        notes = self.notes(DEFAULTS)
-        rows = [(f"`{key}`", f"`{default}`", notes[key]) for key, default in DEFAULTS.items()]
-        return _table(("key", "default", "meaning"), rows)
-
-
 class _Command(_FromCode):
     """``{command-help} doctor`` prints what ``--help`` prints."""
 
     def run(self) -> list[nodes.Node]:
         command = _COMMANDS[self.arguments[0]]
-        context = click.Context(command, info_name=f"flask aegis-machines {command.name}", max_content_width=90)
+        context = click.Context(
+            command, info_name=f"flask aegis-machines {command.name}", max_content_width=90
+        )
         return [nodes.literal_block("", command.get_help(context), language="text")]
 
 
@@ -142,9 +122,7 @@ class _Path(_FromCode):
 _DIRECTIVES: Mapping[str, Callable[..., SphinxDirective]] = {
     "answers": _Answers,
     "command-help": _Command,
-    "config-keys": _ConfigKeys,
     "endpoint-path": _Path,
-    "endpoints": _Endpoints,
     "fields": _Fields,
 }
 
