@@ -6,6 +6,7 @@ Each directive that takes notes fails the build where the notes and the code do 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import click
 from code_facts import table
@@ -93,11 +94,9 @@ class _Fields(_FromCode):
         return table(("field", "required", "value", "example"), rows)
 
 
-def _rule(rules: Mapping[str, object]) -> str:
-    meta = rules["meta"]
-    assert isinstance(meta, dict)
+def _rule(rules: Mapping[str, Any]) -> str:
     limits = f" from {rules['min']} to {rules['max']}" if "min" in rules else ""
-    return f"{meta['description']}{limits}"
+    return f"{rules['meta']['description']}{limits}"
 
 
 class _Command(_FromCode):
