@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import pkgutil
 import re
-import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Column, ForeignKey, Integer
-from sqlalchemy.orm import declarative_base
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Column, Integer, create_engine, select, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import declarative_base, sessionmaker
 from werkzeug.serving import make_server
 
 import flask_aegis_machines
-from flask_aegis_machines import create_blueprint
+from flask_aegis_machines import MachineCodeTaken, _csv_import, _csv_rows, create_blueprint
+from flask_aegis_machines._body import MAX_BYTES
 from flask_aegis_machines._endpoints import REGISTER
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
-from flask_aegis_machines.stores.sqlalchemy import MachineMixin
+from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
+from flask_aegis_machines.testing import make_machine
+from tests.servers import PostgresServer, require_driver
 from tests.support.hosts import FIRST, REGISTER_PATH, SECOND
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 LOGGER = "flask_aegis_machines"
+DEADLINE = inspect.signature(SQLAlchemyMachineStore).parameters["deadline"].default
 
 
 def page(name: str) -> str:
@@ -150,30 +154,79 @@ def test_the_request_by_curl_binds_a_machine(served: str) -> None:
     assert '"10000"' in done.stdout, done.stdout + done.stderr
 
 
-def test_erased_facts_leave_the_code_bound() -> None:
-    """The statement empties each fact of one user, and neither codes nor other users' facts."""
-    base: Any = declarative_base()
-    attributes = {"__tablename__": "user", "id": Column(Integer, primary_key=True)}
-    type("User", (base,), attributes)
+@pytest.fixture
+def machine() -> Any:
+    """A model of machines, whose users are of no interest."""
     attributes = {
         "__tablename__": "machine",
         "id": Column(Integer, primary_key=True),
-        "user_id": Column(ForeignKey("user.id"), nullable=True),
+        "user_id": Column(Integer, nullable=True),
     }
-    table = type("Machine", (MachineMixin, base), attributes).__table__  # type: ignore[attr-defined]
-    columns = ("user_id", *MACHINE_FIELDS, "registered_at", "attempt")
-    insert = f"INSERT INTO machine ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    facts = ["a fact"] * (len(MACHINE_FIELDS) - 1)
-    with closing(sqlite3.connect(":memory:")) as database:
-        for statement in (CreateTable(table), *map(CreateIndex, table.indexes)):
-            database.execute(str(statement.compile()))
-        for owner, code in ((1, "a" * 32), (2, "b" * 32)):
-            database.execute(insert, (owner, code, *facts, "2026-02-26", code))
-        erase = [statement for statement in blocks("life-of-a-binding", "sql") if "UPDATE" in statement]
-        database.execute(erase[0])
-        names = ", ".join(MACHINE_FIELDS)
-        rows = database.execute(f"SELECT user_id, {names} FROM machine ORDER BY user_id").fetchall()
-    assert rows == [(1, "a" * 32, *[""] * len(facts)), (2, "b" * 32, *facts)]
+    return type("Machine", (MachineMixin, declarative_base()), attributes)
+
+
+def owners_and_facts(engine: Engine, machine: Any) -> list[tuple[object, ...]]:
+    """Return the owner, the code and the facts of each machine."""
+    columns = [machine.user_id, *(getattr(machine, name) for name in MACHINE_FIELDS)]
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(select(*columns).order_by(machine.user_id))]
+
+
+def test_erased_facts_leave_the_code_bound(machine: Any, tmp_path: Path) -> None:
+    """The statement empties each fact of one user, and neither codes nor the facts of others."""
+    engine = create_engine(f"sqlite:///{tmp_path}/machines.db")
+    machine.metadata.create_all(engine)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), machine)
+    mine, other = make_machine("a" * 31 + "1"), make_machine("b" * 31 + "2")
+    store.bind(mine, FIRST)
+    store.bind(other, SECOND)
+    (erase,) = (each for each in blocks("life-of-a-binding", "sql") if "UPDATE" in each)
+    with engine.begin() as connection:
+        connection.execute(text(erase))
+    facts = [getattr(other, name) for name in MACHINE_FIELDS[1:]]
+    assert owners_and_facts(engine, machine) == [
+        (FIRST.key, mine.machine_code, *[""] * len(facts)),
+        (SECOND.key, other.machine_code, *facts),
+    ]
+    with pytest.raises(MachineCodeTaken):
+        store.bind(mine, SECOND)
+    engine.dispose()
+
+
+def test_the_trigger_lets_nobody_free_a_code(postgres: PostgresServer, machine: Any) -> None:
+    """A machine is bound as ever, and its code can be neither deleted nor changed."""
+    require_driver("psycopg")
+    postgres.execute("DROP DATABASE IF EXISTS guide")
+    postgres.create_database("guide")
+    engine = create_engine(postgres.url("psycopg", "guide"))
+    machine.metadata.create_all(engine)
+    (trigger,) = blocks("life-of-a-binding", "postgresql")
+    with engine.begin() as connection:
+        connection.execute(text(trigger))
+    SQLAlchemyMachineStore(sessionmaker(engine), machine).bind(make_machine(), FIRST)
+    delete = blocks("life-of-a-binding", "sql")[0]
+    for statement in (delete, "UPDATE machine SET machine_code = 'another'"):
+        with pytest.raises(DBAPIError, match="not moved or freed"), engine.begin() as connection:
+            connection.execute(text(statement))
+    assert len(owners_and_facts(engine, machine)) == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("http-api", f"at most {MAX_BYTES // 1024} KiB"),
+        ("http-api", f"longer than {MAX_BYTES // 1024} KiB"),
+        ("commands", f"a batch of {_csv_import._BATCH} lines"),
+        ("commands", f"longer than {_csv_rows.MAX_ROW:,} characters"),
+        ("databases", f"for up to {DEADLINE:g} s"),
+        ("design", f"(`deadline`, {DEADLINE:g} s)"),
+        ("production", f"(`deadline`, {DEADLINE:g} seconds by default)"),
+    ],
+)
+def test_the_limits_of_the_pages_are_those_of_the_code(name: str, stated: str) -> None:
+    """A page states a limit as the code has it."""
+    assert stated in re.sub(r"\s+", " ", page(name))
 
 
 def test_clients_know_what_to_do_after_each_answer() -> None:
