@@ -14,7 +14,7 @@ project = "flask_aegis_machines"
 version = release = version_of("flask-aegis-machines")
 project_copyright = "the authors of flask_aegis_machines"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "from_code"]
 exclude_patterns = ["_*"]
 
 myst_enable_extensions = ["attrs_block", "deflist", "substitution"]

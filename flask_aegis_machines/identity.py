@@ -18,11 +18,9 @@ from ._token_checks import problems_of_jwt, problems_of_keys, problems_of_login
 __all__ = [
     "Authenticate",
     "bearer",
-    "check_installed",
     "ending_session",
     "jwt_identity",
     "login_identity",
-    "problems",
 ]
 
 #: Returns the identity of the current request's caller, or ``None`` for nobody.
