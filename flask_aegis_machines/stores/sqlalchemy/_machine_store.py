@@ -48,7 +48,9 @@ class SQLAlchemyMachineStore(MachineStore):
             nothing of the binding is left. It runs again when the transaction is repeated, and not at all
             where a lost reply turns out to have committed. It cannot run on a connection in autocommit.
         values: ``values(machine, user)`` returns values for other columns of the model, by attribute. It is
-            called once for each binding, before the transaction of the INSERT begins.
+            called once for each binding, before the transaction of the INSERT begins. Where a value is in the
+            database, return an SQL expression, such as a scalar subquery: it is part of the INSERT, and needs
+            no connection of its own.
 
     Raises:
         ConfigurationError: An argument cannot work. The message says what to do.

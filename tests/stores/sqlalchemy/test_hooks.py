@@ -274,6 +274,23 @@ class TestValues:
         assert rows(database) == ([], [])
 
 
+def test_values_may_be_expressions(database: Engine) -> None:
+    """The INSERT evaluates them, for a single machine and for many, and its conflicts stay conflicts."""
+
+    def id_number_of(machine: Machine, user: User) -> dict[str, Any]:
+        return {"organisation": select(Person.id_number).where(Person.id == user.key).scalar_subquery()}
+
+    store = store_on(database, values=id_number_of)
+    store.bind(make_machine(), FIRST)
+    assert store.bind_many([(make_machine(OTHER), SECOND)]) == [None]
+    with pytest.raises(MachineCodeTaken):
+        store.bind(make_machine(), SECOND)
+    with database.connect() as connection:
+        query = select(Device.machine_code, Device.organisation).order_by(Device.organisation)
+        found = [tuple(row) for row in connection.execute(query)]
+    assert found == [(CODE, FIRST.id_number), (OTHER, SECOND.id_number)]
+
+
 @on("sqlite")
 class TestWhere:
     """Who may bind machines."""
