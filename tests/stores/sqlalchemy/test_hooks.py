@@ -261,6 +261,22 @@ class TestValues:
             )
         assert found == ["of 11", "of 12"]
 
+    def test_values_are_asked_for_again_after_a_failure(
+        self, database: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A query of the function may meet a lost connection; what it has returned serves each try."""
+        calls, failures = [], [lost_connection()]
+
+        def organisation_of(machine: Machine, user: User) -> dict[str, Any]:
+            calls.append(machine)
+            if failures:
+                raise failures.pop()
+            return {"organisation": "x"}
+
+        lost = LostCommits(database, monkeypatch)
+        store_on(database, values=organisation_of).bind(make_machine(), FIRST)
+        assert (lost.fired, len(calls), rows(database)) == (1, 2, ([CODE], []))
+
     def test_values_cannot_replace_what_the_store_writes(self, database: Engine) -> None:
         """The owner is the user of the token, whatever the function returns."""
         store = store_on(database, values=lambda machine, user: {"user_id": SECOND.key})
