@@ -9,6 +9,7 @@ from functools import partial
 from flask import Flask
 
 from . import _config, _token_checks, identity
+from ._errors import Refusal
 from ._optional_methods import optional_method
 from ._safe_text import describe
 from .identity import Authenticate
@@ -67,5 +68,9 @@ def _try_binding(users: UserStore, machines: MachineStore, with_hook: bool) -> l
     user = optional_method(users, UserStore.get_sample)()
     if user is None:
         return [Notice("no trial: the user store returned no user who may bind machines.")]
-    found: list[str] = optional_method(machines, MachineStore.try_binding)(user, with_hook=with_hook)
-    return found
+    try_binding: Callable[..., list[str]] = optional_method(machines, MachineStore.try_binding)
+    try:
+        return try_binding(user, with_hook=with_hook)
+    except Refusal as refusal:  # a hook may refuse any user, for example one with too many machines
+        answer = refusal.answer
+        return [Notice(f"the user of the trial may not bind a machine: {answer.code} {answer.result}.")]

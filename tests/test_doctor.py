@@ -12,6 +12,7 @@ from flask_login import LoginManager
 from flask_aegis_machines import (
     StoreFailure,
     User,
+    UserNotFound,
     bearer,
     create_blueprint,
     jwt_identity,
@@ -189,6 +190,17 @@ class TestTrial:
         result = invoke(make_app(users, TrialStore("A trigger removed the row.")), "doctor", "--trial")
         assert result.exit_code == 1
         assert result.output.splitlines()[4:] == ["trial: A trigger removed the row."]
+
+    def test_a_refused_trial_does_not_fail(self, users: MemoryUserStore) -> None:
+        """A hook that refuses the user does its work, so the line is a notice."""
+
+        class Refusing(MemoryMachineStore):
+            def try_binding(self, user: User, *, with_hook: bool = False) -> list[str]:
+                raise UserNotFound
+
+        result = invoke(make_app(users, Refusing()), "doctor", "--trial", "--with-hook")
+        line = "trial: notice: the user of the trial may not bind a machine: 10003 User does not exist."
+        assert (result.exit_code, result.output.splitlines()[4:]) == (0, [line])
 
     def test_an_error_in_a_trial_is_printed_without_values(self, users: MemoryUserStore) -> None:
         """A store that raises fails the check."""

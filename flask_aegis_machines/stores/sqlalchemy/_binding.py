@@ -17,7 +17,7 @@ from flask_aegis_machines._records import Machine, Owner, User
 
 from ._catalog import Catalog
 from ._failures import NO_KEY, NothingStored
-from ._insert import CHANGED, Insert
+from ._insert import CHANGED, Insert, is_expression
 from ._model import constants_of, unpadded
 from ._transactions import Transactions, Unit
 from ._undoing import require_undoable
@@ -148,9 +148,10 @@ class Binding:
         # In the order of the codes: two imports of the same machines then wait for each other, and do not
         # deadlock.
         numbers = [number for _, number in sorted(first.items())]
-        if self.within is not None or not numbers:
-            return set()
         new_rows = [{**self.constants, **rows[number]} for number in numbers]
+        has_expressions = any(is_expression(value) for row in new_rows for value in row.values())
+        if self.within is not None or has_expressions or not numbers:
+            return set()
         expected = [(rows[number], bindings[number][1]) for number in numbers]
 
         def insert(unit: Unit) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Column, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ClauseElement
 
 from flask_aegis_machines._records import Owner, User
 
 from ._failures import NothingStored
 
-__all__ = ["CHANGED", "Insert"]
+__all__ = ["CHANGED", "Insert", "is_expression"]
 
 
 class Insert:
@@ -62,7 +63,7 @@ class Insert:
 
         Args:
             connection: A connection in a transaction.
-            row: The values by column key.
+            row: The values by column key, of which some may be SQL expressions.
             user: The owner.
 
         Returns:
@@ -72,21 +73,24 @@ class Insert:
             NothingStored: It reports another row than this.
             sqlalchemy.exc.IntegrityError: A key is violated.
         """
+        # A driver takes plain values only: SQL expressions of the host go into the statement.
+        expressions = {key: value for key, value in row.items() if is_expression(value)}
+        values = {key: value for key, value in row.items() if key not in expressions}
         if connection.dialect.name == "postgresql":
-            stored = connection.execute(self._postgresql, row).first()
+            stored = connection.execute(_with(self._postgresql, expressions), values).first()
             if stored is not None and not self._is_row(stored, row, user):
                 raise NothingStored(CHANGED)
             return stored is not None
         statement = self._sqlite if connection.dialect.name == "sqlite" else self._plain
         # An unknown dialect may not count (-1): then the row must be read back.
-        return bool(connection.execute(statement, row).rowcount)
+        return bool(connection.execute(_with(statement, expressions), values).rowcount)
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, and leave out those whose code is bound already where the dialect can.
 
         Args:
             connection: A connection in a transaction.
-            rows: The values by column key.
+            rows: The values by column key, none of them an SQL expression.
 
         Raises:
             sqlalchemy.exc.IntegrityError: A key is violated.
@@ -145,6 +149,19 @@ class Insert:
             and attempt == row[self._attempt]
             and Owner(self._unpadded(key)).is_user(user)
         )
+
+
+def is_expression(value: object) -> bool:
+    """Return whether a value is an SQL expression, such as a scalar subquery or an attribute of a model.
+
+    Args:
+        value: A value of a row.
+    """
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+
+
+def _with(statement: Any, expressions: Mapping[str, Any]) -> Any:
+    return statement.values(expressions) if expressions else statement
 
 
 CHANGED = (

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from flask import Flask
@@ -48,7 +47,9 @@ class SQLAlchemyMachineStore(MachineStore):
             nothing of the binding is left. It runs again when the transaction is repeated, and not at all
             where a lost reply turns out to have committed. It cannot run on a connection in autocommit.
         values: ``values(machine, user)`` returns values for other columns of the model, by attribute. It is
-            called once for each binding, before the transaction of the INSERT begins.
+            called before the transaction of the INSERT begins, and again only where it failed. Where a value
+            is in the database, return an SQL expression such as a scalar subquery: it is part of the INSERT,
+            and needs no connection of its own.
 
     Raises:
         ConfigurationError: An argument cannot work. The message says what to do.
@@ -107,8 +108,14 @@ class SQLAlchemyMachineStore(MachineStore):
         return self._transactions.request_scope(share=not is_extended)
 
     def bind(self, machine: Machine, user: User) -> None:
-        row = self._row(machine, user)
-        self._transactions.run(partial(self._binding.bind, machine, user, row))
+        row: dict[str, object] = {}  # the same in each try
+
+        def bind(unit: Unit) -> None:
+            if not row:
+                row.update(self._row(machine, user))
+            self._binding.bind(machine, user, row, unit)
+
+        self._transactions.run(bind)
 
     def owner_of(self, machine_code: str) -> Owner | None:
         rows = self._read(self._find_owner, {"code": machine_code})

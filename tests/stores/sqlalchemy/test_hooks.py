@@ -261,6 +261,22 @@ class TestValues:
             )
         assert found == ["of 11", "of 12"]
 
+    def test_values_are_asked_for_again_after_a_failure(
+        self, database: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A query of the function may meet a lost connection; what it has returned serves each try."""
+        calls, failures = [], [lost_connection()]
+
+        def organisation_of(machine: Machine, user: User) -> dict[str, Any]:
+            calls.append(machine)
+            if failures:
+                raise failures.pop()
+            return {"organisation": "x"}
+
+        lost = LostCommits(database, monkeypatch)
+        store_on(database, values=organisation_of).bind(make_machine(), FIRST)
+        assert (lost.fired, len(calls), rows(database)) == (1, 2, ([CODE], []))
+
     def test_values_cannot_replace_what_the_store_writes(self, database: Engine) -> None:
         """The owner is the user of the token, whatever the function returns."""
         store = store_on(database, values=lambda machine, user: {"user_id": SECOND.key})
@@ -272,6 +288,23 @@ class TestValues:
         with pytest.raises(ConfigurationError, match="values= returned organization: the model has no such"):
             store_on(database, values=lambda machine, user: {"organization": "x"}).bind(make_machine(), FIRST)
         assert rows(database) == ([], [])
+
+
+def test_values_may_be_expressions(database: Engine) -> None:
+    """The INSERT evaluates them, for a single machine and for many, and its conflicts stay conflicts."""
+
+    def id_number_of(machine: Machine, user: User) -> dict[str, Any]:
+        return {"organisation": select(Person.id_number).where(Person.id == user.key).scalar_subquery()}
+
+    store = store_on(database, values=id_number_of)
+    store.bind(make_machine(), FIRST)
+    assert store.bind_many([(make_machine(OTHER), SECOND)]) == [None]
+    with pytest.raises(MachineCodeTaken):
+        store.bind(make_machine(), SECOND)
+    with database.connect() as connection:
+        query = select(Device.machine_code, Device.organisation).order_by(Device.organisation)
+        found = [tuple(row) for row in connection.execute(query)]
+    assert found == [(CODE, FIRST.id_number), (OTHER, SECOND.id_number)]
 
 
 @on("sqlite")
