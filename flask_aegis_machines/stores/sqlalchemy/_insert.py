@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Column, bindparam, insert, select
@@ -102,7 +103,8 @@ class Insert:
             rows: The values by column key, each with its owner.
         """
         expected = {row[self._code]: (row, user) for row, user in rows}
-        found = connection.execute(self._stored, {"codes": list(expected)}).all()
+        with _unprepared(connection):
+            found = connection.execute(self._stored, {"codes": list(expected)}).all()
         exact = [row for row in found if row[0] in expected]
         return len(exact) == len(expected) == len({row[0] for row in exact}) and all(
             self._is_row(row, *expected[row[0]]) for row in exact
@@ -125,7 +127,8 @@ class Insert:
             connection: A connection in a transaction.
             machine_codes: The codes to look for.
         """
-        found = connection.execute(self._stored_locked, {"codes": machine_codes}).all()
+        with _unprepared(connection):
+            found = connection.execute(self._stored_locked, {"codes": machine_codes}).all()
         return {code: self._unpadded(key) for code, _, key in found}
 
     def conflicting(self, connection: Connection, machine_code: str) -> list[Any]:
@@ -145,6 +148,25 @@ class Insert:
             and attempt == row[self._attempt]
             and Owner(self._unpadded(key)).is_user(user)
         )
+
+
+@contextmanager
+def _unprepared(connection: Connection) -> Iterator[None]:
+    """Keep psycopg from preparing a statement that an import repeats while the table grows.
+
+    PostgreSQL plans a prepared statement once. The plan for an empty table reads the whole table, and is
+    kept until statistics are gathered.
+    """
+    driver_connection: Any = connection.connection.dbapi_connection
+    threshold = getattr(driver_connection, "prepare_threshold", None)
+    if threshold is None:  # another driver, or a host that prepares nothing
+        yield
+        return
+    driver_connection.prepare_threshold = None
+    try:
+        yield
+    finally:
+        driver_connection.prepare_threshold = threshold
 
 
 CHANGED = (
