@@ -91,12 +91,12 @@ def test_all_candidates_answer_alike_and_are_measured(
 
 
 def test_growth_counts_the_statements_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
-    """A registration is four statements with BEGIN and COMMIT, a check and a later page are listed as well."""
+    """With BEGIN, and COMMIT or ROLLBACK, a registration is four, a check four, a later page seven."""
     from .__main__ import main
 
     main(["growth", "--quick"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("      1000 ")]
-    assert [statements for *_, statements in rows] == ["4.00", "0", "0"]
+    assert [statements for *_, statements in rows] == ["4.00", "4.00", "7.00"]
 
 
 def test_latency_counts_round_trips(capsys: pytest.CaptureFixture[str]) -> None:
