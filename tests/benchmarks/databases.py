@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from sqlite3 import connect
 from typing import TypeAlias
 
 from sqlalchemy import create_engine, func, insert, select
 
-from tests.servers import PostgresServer
+from tests.servers import MariaDBServer, PostgresServer
 
 from .candidates.models import Machine, User, db
 from .contract import USERS, user_row
@@ -23,12 +24,14 @@ NewDatabase: TypeAlias = Callable[[str], str]
 def postgresql(folder: Path) -> Iterator[NewDatabase]:
     """Run a private server."""
     with PostgresServer() as server:
+        yield partial(new_on, server)
 
-        def new(name: str) -> str:
-            server.create_database(name)
-            return filled(server.url(database=name))
 
-        yield new
+@contextmanager
+def mariadb(folder: Path) -> Iterator[NewDatabase]:
+    """Run a private server."""
+    with MariaDBServer() as server:
+        yield partial(new_on, server)
 
 
 @contextmanager
@@ -44,7 +47,18 @@ def sqlite(folder: Path) -> Iterator[NewDatabase]:
     yield new
 
 
-DATABASES = {"PostgreSQL": postgresql, "SQLite": sqlite}
+DATABASES = {"PostgreSQL": postgresql, "MariaDB": mariadb, "SQLite": sqlite}
+SERVERS: dict[str, type[PostgresServer | MariaDBServer]] = {
+    "PostgreSQL": PostgresServer,
+    "MariaDB": MariaDBServer,
+}
+
+
+def new_on(server: PostgresServer | MariaDBServer, name: str) -> str:
+    """Make a database on a server, with the tables and the users in it, and return its URL."""
+    server.create_database(name)
+    url = server.url(database=name).partition("?")[0]  # without time limits, which not every driver knows
+    return filled(f"{url}?charset=utf8mb4" if isinstance(server, MariaDBServer) else url)
 
 
 def filled(url: str) -> str:

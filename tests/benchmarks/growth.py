@@ -1,4 +1,4 @@
-"""Measures what a registration and a page of the list cost the more rows there are, and a worker's memory."""
+"""Measures what requests cost the more rows there are, and a worker's memory the more requests there were."""
 
 from __future__ import annotations
 
@@ -59,21 +59,23 @@ class Sized:
         url = filled(server.url(database=self._name))
         copy_machines(url, rows)
         self._served = stack.enter_context(Served("library", url, folder, core))
-        self._operations: dict[str, tuple[str, ...]] = {
-            "registration": (),
-            "a page of the list": (machine_code(rows // 4 * 2),),
+        middle = machine_code(rows // 4 * 2)
+        self._operations = {
+            "registration": ("register", ""),
+            "the check of a code": ("check", middle),
+            "a page of the list": ("page", middle),
         }
 
     def measure(self, requests: int) -> dict[str, Cost]:
         """Measure each operation."""
-        return {name: self._cost(requests, after) for name, after in self._operations.items()}
+        return {name: self._cost(requests, *kind) for name, kind in self._operations.items()}
 
-    def _cost(self, requests: int, after: tuple[str, ...]) -> Cost:
-        self._served.load(10 * THREADS, *after)  # warms up
+    def _cost(self, requests: int, kind: str, code: str) -> Cost:
+        self._served.load(10 * THREADS, kind, code)  # warms up
         server, database = self._served.cpu(), self._database_cpu()
-        self._served.load(requests, *after)
+        self._served.load(requests, kind, code)
         server, database = self._served.cpu() - server, self._database_cpu() - database
-        return Cost(1000 * server / requests, 1000 * database / requests, self._statements(after))
+        return Cost(1000 * server / requests, 1000 * database / requests, self._statements(kind, code))
 
     def _database_cpu(self) -> float:
         """Return the processor time of the sessions; what the server does in the background is left out."""
@@ -83,11 +85,11 @@ class Sized:
         )
         return sum(sum(psutil.Process(pid).cpu_times()[:2]) for (pid,) in sessions)
 
-    def _statements(self, after: tuple[str, ...]) -> float:
+    def _statements(self, kind: str, code: str) -> float:
         """Let the database log its statements, and count them."""
         self._log_statements("all")
         start = len(self._server.log.read_text())
-        self._served.load(_LOGGED, *after)
+        self._served.load(_LOGGED, kind, code)
         statements = len(_STATEMENT.findall(self._server.log.read_text()[start:]))
         self._log_statements("none")
         return statements / _LOGGED

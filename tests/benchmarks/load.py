@@ -1,7 +1,6 @@
 """The load generator, a program of its own: threads that send requests, each over one connection.
 
-Each registers fresh machines or, where a machine code is given, reads the page of the first user's list after
-that code. It prints, as JSON, the seconds that it took and the latency of each request.
+It prints, as JSON, the seconds that it took and the latency of each request.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from flask_aegis_machines._endpoints import GET
+from flask_aegis_machines._endpoints import GET, VERIFY
 
 from .connection import Connection, request
-from .contract import USERS, document, token
+from .contract import BOUND_CODE, USERS, document, token
 
 _CODE = b"0" * 32
 
@@ -28,14 +27,32 @@ def registrations() -> Callable[[int], bytes]:
     return lambda number: templates[number % USERS].replace(_CODE, uuid.uuid4().hex.encode())
 
 
-def pages(after: str) -> Callable[[int], bytes]:
-    """Return a maker of requests for one page."""
-    sent = request({"user_AegisSpeed_id": "ASD000001", "after": after}, token(1), GET.path)
+def always(sent: bytes) -> Callable[[int], bytes]:
+    """Return a maker of the same request."""
     return lambda number: sent
 
 
-def main(port: int, clients: int, requests: int, make: Callable[[int], bytes]) -> None:
-    """Send the requests; fail unless each is answered with 200."""
+def maker(kind: str, code: str) -> Callable[[int], bytes]:
+    """Return a maker of requests.
+
+    Args:
+        kind: ``register`` for fresh machines; ``taken`` for a machine of the first user's; ``page`` for the
+            page of the first user's list after a code; ``check`` for the check of a code.
+        code: That code.
+    """
+    if kind == "register":
+        return registrations()
+    if kind == "taken":
+        return always(request(document(2, BOUND_CODE), token(2)))
+    user = {"user_AegisSpeed_id": "ASD000001"}
+    if kind == "page":
+        return always(request({**user, "after": code}, token(1), GET.path))
+    return always(request({**user, "machine_code": code}, token(1), VERIFY.path))
+
+
+def main(port: int, clients: int, requests: int, kind: str, code: str) -> None:
+    """Send the requests; fail unless each is answered as it should be."""
+    make, expected = maker(kind, code), 409 if kind == "taken" else 200
     connections = [Connection(port) for _ in range(clients)]
 
     def run(connection: Connection) -> list[float]:
@@ -45,7 +62,7 @@ def main(port: int, clients: int, requests: int, make: Callable[[int], bytes]) -
             began = time.perf_counter()
             status, body = connection.send(sent)
             latencies.append(time.perf_counter() - began)
-            if status != 200:
+            if status != expected:
                 raise AssertionError(f"answered {status} {body!r}")
         return latencies
 
@@ -58,5 +75,5 @@ def main(port: int, clients: int, requests: int, make: Callable[[int], bytes]) -
 
 
 if __name__ == "__main__":
-    _, port, clients, requests, *after = sys.argv
-    main(int(port), int(clients), int(requests), pages(*after) if after else registrations())
+    _, port, clients, requests, kind, code = sys.argv
+    main(int(port), int(clients), int(requests), kind, code)

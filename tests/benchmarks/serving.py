@@ -23,10 +23,12 @@ from .contract import DATABASE_VARIABLE
 ROOT = Path(__file__).parent.parent.parent
 #: Threads of a WSGI server, and connections of the load generator: as many as the pools have to spare.
 THREADS = 4
-GUNICORN = ["gunicorn", "--worker-class=gthread", "--workers=1", f"--threads={THREADS}"]
+GUNICORN = ["gunicorn", "--worker-class=gthread", "--workers=1"]
 UVICORN = ["uvicorn", "--factory", "--workers=1", "--no-access-log", "--log-level=warning"]
-OURS = ("library", "library_bearer")
-CANDIDATES = (*OURS, "by_hand", "smorest", "fastapi", "floor")
+OURS = ("library", "library_bearer", "library_autocommit", "library_autocommit_bearer")
+CANDIDATES = (*OURS, "by_hand", "by_hand_right", "smorest", "fastapi", "floor")
+#: The library of another version, as its own benchmark mounts it.
+RELEASE = "release"
 
 
 @contextmanager
@@ -50,25 +52,44 @@ class Load:
 
 
 class Served(Managed):
-    """A candidate that listens on loopback, in one worker process."""
+    """A candidate that listens on loopback, in one worker process.
 
-    def __init__(self, candidate: str, database: str, folder: Path, core: int) -> None:
+    Args:
+        candidate: Its name.
+        database: The URL of its database.
+        folder: Where its log goes.
+        core: The processor core that it runs on.
+        threads: The threads of a WSGI server.
+        root: The checkout that its code is in.
+    """
+
+    def __init__(
+        self,
+        candidate: str,
+        database: str,
+        folder: Path,
+        core: int,
+        threads: int = THREADS,
+        root: Path = ROOT,
+    ) -> None:
         self.port = free_port()
+        self._root = root
         self._database = database
         self._log = folder / f"{candidate}-{self.port}.log"
         self._core = core
-        module = f"{__package__}.candidates.{candidate}"
+        module = f"{__package__}.candidates.{'library' if candidate == RELEASE else candidate}"
         if candidate == "fastapi":
             self._command = [*UVICORN, f"--host={LOOPBACK}", f"--port={self.port}", f"{module}:create_app"]
         else:
-            self._command = [*GUNICORN, f"--bind={LOOPBACK}:{self.port}", f"{module}:create_app()"]
+            address = f"--bind={LOOPBACK}:{self.port}"
+            self._command = [*GUNICORN, f"--threads={threads}", address, f"{module}:create_app()"]
 
     def start(self) -> None:
         """Start and wait until the server listens."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._command],
-                cwd=ROOT,
+                cwd=self._root,  # from where it imports the package, before any that is installed
                 env={**os.environ, DATABASE_VARIABLE: self._database},
                 stdout=log,
                 stderr=log,
@@ -84,16 +105,27 @@ class Served(Managed):
         self._process.terminate()
         self._process.wait(30)
 
-    def load(self, requests: int, *after: str) -> Load:
-        """Run the load generator, a process of its own; with a code, it lists machines after that."""
-        numbers = [str(number) for number in (self.port, THREADS, requests)]
-        command = [sys.executable, "-m", f"{__package__}.load", *numbers, *after]
+    def load(self, requests: int, kind: str = "register", code: str = "", clients: int = THREADS) -> Load:
+        """Run the load generator, a process of its own.
+
+        Args:
+            requests: How many requests it sends.
+            kind: Their kind, see ``load.maker``.
+            code: The machine code in them.
+            clients: How many clients send them, each waiting for its answers.
+        """
+        numbers = [str(number) for number in (self.port, clients, requests)]
+        command = [sys.executable, "-m", f"{__package__}.load", *numbers, kind, code]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         return Load(**json.loads(done.stdout))
 
     def cpu(self) -> float:
         """Return the seconds of processor time that all processes of the server have taken."""
         return sum(sum(process.cpu_times()[:2]) for process in self._processes())
+
+    def log(self) -> str:
+        """Return what the server has logged so far."""
+        return self._log.read_text(errors="replace")
 
     def memory(self) -> int:
         """Return the bytes of memory that the server's worker occupies."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import require_module, require_postgres
+from tests.servers import require_mariadb, require_module, require_postgres
 
 pytestmark = pytest.mark.clusters
 
@@ -20,7 +20,17 @@ pytestmark = pytest.mark.clusters
 def _installed() -> None:
     """What the candidates are made of."""
     require_postgres()
-    for module in ("aiosqlite", "fastapi", "flask_smorest", "greenlet", "matplotlib", "psutil", "uvicorn"):
+    require_mariadb()
+    for module in (
+        "aiosqlite",
+        "asyncmy",
+        "fastapi",
+        "flask_smorest",
+        "greenlet",
+        "matplotlib",
+        "psutil",
+        "uvicorn",
+    ):
         require_module(module, "-e '.[bench]'")
     require_module("psycopg_pool", "-e '.[bench]'")
 
@@ -59,31 +69,67 @@ def test_a_candidate_that_answers_otherwise_is_not_measured(says_yes_to_all: int
         check(says_yes_to_all)
 
 
+@pytest.mark.parametrize("database", ["PostgreSQL", "MariaDB", "SQLite"])
 def test_all_candidates_answer_alike_and_are_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One command checks and measures six candidates on two databases, prints the results and draws them."""
+    """One command checks and measures every candidate on a database, prints the results and draws them."""
     from .__main__ import main
-    from .serving import CANDIDATES, OURS
+    from .serving import CANDIDATES, RELEASE, ROOT
     from .speed import TARGETS
 
     cores = os.sched_getaffinity(0)
-    main(["--quick", "--chart", str(tmp_path / "chart.svg")])
+    chart = tmp_path / "chart.svg"
+    main(["--quick", f"--database={database}", f"--chart={chart}", f"--release={ROOT}"])
     printed = capsys.readouterr().out
-    for name in CANDIDATES:
-        assert printed.count(f"\n{name:14} ") == 2
-    assert printed.count("reached") == len(OURS) * len(TARGETS)
-    assert (tmp_path / "chart.svg").read_text().count(">library<") == 2 * 4
+    for name in (*CANDIDATES, RELEASE):
+        assert printed.count(f"\n{name:26}") == 2
+    targets = sum(map(len, TARGETS.values())) if database == "PostgreSQL" else 0
+    assert printed.count("reached") == targets
+    assert chart.read_text().count(">library<") == 4
     assert os.sched_getaffinity(0) == cores
 
 
 def test_growth_counts_the_statements_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
-    """A registration is two statements, a later page of the list three, and the worker's memory is told."""
+    """With BEGIN, and COMMIT or ROLLBACK, a registration is four, a check four, a later page seven."""
     from .__main__ import main
 
     main(["growth", "--quick"])
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("      1000 ")]
-    assert [statements for *_, statements in rows] == ["2.00", "3.00"]
+    assert [statements for *_, statements in rows] == ["4.00", "4.00", "7.00"]
+
+
+def test_latency_counts_round_trips(capsys: pytest.CaptureFixture[str]) -> None:
+    """A registration takes four round trips and a refusal five; in autocommit two and three."""
+    from .__main__ import main
+
+    main(["latency", "--quick"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("library")]
+    assert [row[:3] for row in rows] == 2 * [
+        ["library", "4.0", "5.0"],
+        ["library_autocommit", "2.0", "3.0"],
+    ]
+
+
+def test_an_import_is_measured_on_each_database(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rate of each tenth of the file is printed, and no machine is missing."""
+    from .__main__ import main
+
+    main(["import", "--quick"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {row[0]: len(row) for row in rows if len(row) == 12}.keys() == {"PostgreSQL", "MariaDB", "SQLite"}
+
+
+def test_a_worker_past_its_limit_recovers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each rate is printed with the outcomes of all its requests."""
+    from .__main__ import main
+    from .saturation import LOADS
+
+    main(["saturation", "--quick", "--candidate=library"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line[:1] == " "][1:]
+    assert len(rows) == len(LOADS)
+    for _, _, sent, bound, failed, unanswered, *_ in rows:
+        assert int(sent) == int(bound) + int(failed) + int(unanswered)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +145,6 @@ def test_a_target_is_reached_by_the_median_of_the_rounds(measure: str, limit: fl
     """Less processor time and more requests per second are better; one round alone decides nothing."""
     from .speed import Result, Target, medians
 
-    library, floor = Result(200, 1, 1, 1), Result(100, 1, 1, 2)
+    library, floor = Result(200, 1, 1, 1, 1), Result(100, 1, 1, 2, 2)
     rounds = [{"library": library, "floor": floor}] * 2 + [{"library": floor, "floor": library}]
     assert Target(measure, "floor", limit).line(medians(rounds), "library").endswith(verdict)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Column, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, Select
 
 from flask_aegis_machines._records import Owner, User
 
@@ -36,6 +37,7 @@ class Insert:
     ) -> None:
         table = code.table
         self._unpadded = unpadded
+        self._numbers = count()
         self._code, self._attempt = code.key, attempt.key
         self._plain = insert(table).inline()
         # A conflict with a committed row is no error on the server, so its log has no values of ours.
@@ -106,7 +108,8 @@ class Insert:
             rows: The values by column key, each with its owner.
         """
         expected = {row[self._code]: (row, user) for row, user in rows}
-        found = connection.execute(self._stored, {"codes": list(expected)}).all()
+        statement = self._unprepared(self._stored, connection)
+        found = connection.execute(statement, {"codes": list(expected)}).all()
         exact = [row for row in found if row[0] in expected]
         return len(exact) == len(expected) == len({row[0] for row in exact}) and all(
             self._is_row(row, *expected[row[0]]) for row in exact
@@ -129,7 +132,8 @@ class Insert:
             connection: A connection in a transaction.
             machine_codes: The codes to look for.
         """
-        found = connection.execute(self._stored_locked, {"codes": machine_codes}).all()
+        statement = self._unprepared(self._stored_locked, connection)
+        found = connection.execute(statement, {"codes": machine_codes}).all()
         return {code: self._unpadded(key) for code, _, key in found}
 
     def conflicting(self, connection: Connection, machine_code: str) -> list[Any]:
@@ -141,6 +145,16 @@ class Insert:
         """
         found = connection.execute(self._conflicting, {"code": machine_code}).all()
         return [row for row in found if row[0] == machine_code]
+
+    def _unprepared(self, statement: Select[Any], connection: Connection) -> Select[Any]:
+        """Give a statement another text at each call, so that psycopg does not prepare it.
+
+        An import repeats it while the table grows. PostgreSQL plans a prepared statement once: the plan for
+        an empty table reads the whole table, and is kept until statistics are gathered.
+        """
+        if connection.dialect.driver != "psycopg":
+            return statement
+        return statement.suffix_with(f"/* {next(self._numbers)} */")
 
     def _is_row(self, stored: Any, row: Mapping[str, Any], user: User) -> bool:
         code, attempt, key = stored

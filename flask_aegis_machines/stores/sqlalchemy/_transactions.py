@@ -24,6 +24,9 @@ __all__ = ["SessionFactory", "Transactions", "Unit"]
 T = TypeVar("T")
 SessionFactory: TypeAlias = Callable[[], Session]
 
+# SERVER_STATUS_IN_TRANS and SERVER_STATUS_AUTOCOMMIT, which a MySQL server reports with each reply.
+_IN_TRANSACTION, _AUTOCOMMIT = 1, 2
+
 
 class Unit:
     """A connection for one try, with at most one transaction on it at a time.
@@ -62,7 +65,10 @@ class Unit:
         if transaction is not None:
             self.may_have_committed = True
             try:
-                transaction.commit()
+                if self._is_committed():
+                    transaction.rollback()  # which the engine skips
+                else:
+                    transaction.commit()
             except BaseException:
                 # Without this, SQLite keeps the transaction open in the pool, and its next user commits it.
                 with suppress(Exception):
@@ -98,6 +104,19 @@ class Unit:
         except Exception:
             self._invalidate()
         self._connection = self._transaction = None
+
+    def _is_committed(self) -> bool:
+        """Return whether the server reports that it commits each statement, and has no transaction open.
+
+        Then a COMMIT is a round trip for nothing. PostgreSQL's drivers know that themselves, and PyMySQL
+        does not; other drivers do not show the report. ``skip_autocommit_rollback`` is an option of
+        ``create_engine()`` from SQLAlchemy 2.0.43 on.
+        """
+        if not self._is_owned or not getattr(self.dialect, "skip_autocommit_rollback", False):
+            return False
+        driver_connection = cast(Connection, self._connection).connection.dbapi_connection
+        status = getattr(driver_connection, "server_status", None)
+        return isinstance(status, int) and status & (_IN_TRANSACTION | _AUTOCOMMIT) == _AUTOCOMMIT
 
     def _invalidate(self) -> None:
         """Throw the connection away and give its place in the pool back. Raise nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -41,15 +42,19 @@ SCHEMA = {
 }
 
 
-def create_app() -> Flask:
-    """Build the app."""
+def create_app(view: Callable[[], ResponseReturnValue] | None = None) -> Flask:
+    """Build the app.
+
+    Args:
+        view: Another view than ``register``.
+    """
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = os.environ[DATABASE_VARIABLE]
     app.config["JWT_SECRET_KEY"] = SECRET
     db.init_app(app)
     jwt = JWTManager(app)
     jwt.unauthorized_loader(lambda reason: respond(UNAUTHORIZED))
-    app.add_url_rule(REGISTER.path, view_func=register, methods=["POST"])
+    app.add_url_rule(REGISTER.path, view_func=view or register, methods=["POST"])
     return app
 
 

@@ -96,7 +96,9 @@ def respond(answer: Answer, data: dict[str, Any] | None = None) -> JSONResponse:
 
 def create_app() -> FastAPI:
     """Build the app."""
-    url = os.environ[DATABASE_VARIABLE].replace("sqlite:", "sqlite+aiosqlite:")
+    url = os.environ[DATABASE_VARIABLE]
+    for driver, asynchronous in (("sqlite:", "sqlite+aiosqlite:"), ("+pymysql:", "+asyncmy:")):
+        url = url.replace(driver, asynchronous)
     sessions = async_sessionmaker(create_async_engine(url), expire_on_commit=False)
     app = FastAPI()
 

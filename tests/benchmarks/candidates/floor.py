@@ -9,9 +9,12 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 import jwt
+import pymysql
 from psycopg_pool import ConnectionPool
 
 from flask_aegis_machines._answers import (
@@ -33,11 +36,12 @@ if TYPE_CHECKING:  # Python has it from 3.11 on
 
 LENGTHS = {"user_AegisSpeed_id": (9, 9), **dict.fromkeys(MACHINE_FIELDS, (1, 255)), "machine_code": (32, 32)}
 COLUMNS = (*MACHINE_FIELDS, "user_id", "registered_at", "attempt")
+ON_CONFLICT = " ON CONFLICT DO NOTHING"
 SELECT = 'SELECT id, aegisspeed_id, id_number FROM "user" WHERE id = %s'
 INSERT = (
-    f"INSERT INTO machine ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
-    " ON CONFLICT DO NOTHING"
+    f"INSERT INTO machine ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))}){ON_CONFLICT}"
 )
+NOTHING_STORED = SimpleNamespace(rowcount=0)
 
 #: Executes a statement in a transaction of its own; returns the cursor.
 Execute: TypeAlias = Callable[[str, tuple[Any, ...]], Any]
@@ -46,7 +50,8 @@ Execute: TypeAlias = Callable[[str, tuple[Any, ...]], Any]
 def create_app() -> WSGIApplication:
     """Build the app."""
     url = os.environ[DATABASE_VARIABLE]
-    execute = on_sqlite(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else on_postgresql(url)
+    on = {"sqlite": on_sqlite, "mysql": on_mysql, "postgresql": on_postgresql}
+    execute = next(make(url) for name, make in on.items() if url.startswith(name))
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer, data = register(environ, execute)
@@ -68,7 +73,28 @@ def on_postgresql(url: str) -> Execute:
     return execute
 
 
-def on_sqlite(path: str) -> Execute:
+def on_mysql(url: str) -> Execute:
+    address = urlsplit(url)
+    local = threading.local()
+
+    def execute(statement: str, values: tuple[Any, ...]) -> Any:
+        if not hasattr(local, "cursor"):
+            server: dict[str, Any] = {"host": address.hostname, "port": address.port}
+            account: dict[str, Any] = {"user": address.username, "database": address.path[1:]}
+            local.cursor = pymysql.connect(**server, **account, autocommit=True).cursor()
+        try:
+            # MariaDB has other quotes, and timestamps without an offset.
+            texts = [str(value).removesuffix("+00:00") for value in values]
+            local.cursor.execute(statement.replace('"', "`").replace(ON_CONFLICT, ""), texts)
+        except pymysql.err.IntegrityError:
+            return NOTHING_STORED
+        return local.cursor
+
+    return execute
+
+
+def on_sqlite(url: str) -> Execute:
+    path = url.removeprefix("sqlite:///")
     local = threading.local()
 
     def execute(statement: str, values: tuple[Any, ...]) -> Any:

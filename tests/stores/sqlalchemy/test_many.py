@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import event, insert
@@ -242,3 +243,16 @@ class TestGetByKey:
             sessions, Account, identity="id", aegisspeed_id="aegisspeed_id", id_number="id_number"
         )
         assert store.get_by_key(3) == User(3, "ASD000003", "")
+
+
+@on("postgresql-psycopg")
+def test_an_import_into_an_empty_table_keeps_no_plan(engine: Engine, store: SQLAlchemyMachineStore) -> None:
+    """A prepared SELECT would read the whole table for each batch, since it was planned for an empty one."""
+    for start in range(0, 100, 10):
+        bind_many(store, *((code, FIRST) for code in CODES[start : start + 10]))
+    with engine.connect() as connection:
+        prepared = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+        driver_connection: Any = connection.connection.dbapi_connection
+        assert not [statement for statement in prepared if " IN (" in statement]
+        assert [statement for statement in prepared if statement.startswith("INSERT")]
+        assert driver_connection.prepare_threshold == 5
