@@ -19,8 +19,9 @@ from ._catalog import Catalog
 from ._failures import NO_KEY, NothingStored
 from ._insert import CHANGED, Insert, is_expression
 from ._model import constants_of, unpadded
-from ._transactions import Transactions, Unit
+from ._transactions import Transactions
 from ._undoing import require_undoable
+from ._unit_of_work import UnitOfWork
 
 __all__ = ["Binding"]
 
@@ -63,7 +64,7 @@ class Binding:
         plain.within = None
         return plain
 
-    def bind(self, machine: Machine, user: User, row: Row, unit: Unit) -> None:
+    def bind(self, machine: Machine, user: User, row: Row, unit: UnitOfWork) -> None:
         """Bind a machine in the transaction of a unit, and commit it.
 
         Args:
@@ -128,7 +129,7 @@ class Binding:
         """Return the keys of the owners of the codes that are bound already."""
         codes = [machine.machine_code for machine, _ in bindings]
 
-        def read(unit: Unit) -> dict[str, object]:
+        def read(unit: UnitOfWork) -> dict[str, object]:
             owners = self.insert.owners(unit.connection, codes)
             unit.commit()
             return owners
@@ -154,7 +155,7 @@ class Binding:
             return set()
         expected = [(rows[number], bindings[number][1]) for number in numbers]
 
-        def insert(unit: Unit) -> bool:
+        def insert(unit: UnitOfWork) -> bool:
             if self.catalog.table(unit.connection).has_triggers:
                 return False  # many rows at once have no count that proves each
             unit.may_have_committed = True
@@ -189,7 +190,7 @@ class Binding:
         return refusals
 
     def _require_own_row(
-        self, machine: Machine, user: User, row: Row, unit: Unit, violation: IntegrityError | None
+        self, machine: Machine, user: User, row: Row, unit: UnitOfWork, violation: IntegrityError | None
     ) -> None:
         """Return where the only row with this code is that of an earlier try, whose reply was lost."""
         found = self.insert.conflicting(unit.connection, machine.machine_code)

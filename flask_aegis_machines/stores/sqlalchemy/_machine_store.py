@@ -21,8 +21,9 @@ from flask_aegis_machines.stores import MachineStore
 from ._binding import Binding
 from ._diagnosis import problems_of_machines
 from ._model import machine_columns, mapper_of, unpadded
-from ._transactions import SessionFactory, Transactions, Unit
+from ._transactions import SessionFactory, Transactions
 from ._trial import try_binding
+from ._unit_of_work import UnitOfWork
 
 __all__ = ["SQLAlchemyMachineStore"]
 
@@ -110,7 +111,7 @@ class SQLAlchemyMachineStore(MachineStore):
     def bind(self, machine: Machine, user: User) -> None:
         row: dict[str, object] = {}  # the same in each try
 
-        def bind(unit: Unit) -> None:
+        def bind(unit: UnitOfWork) -> None:
             if not row:
                 row.update(self._row(machine, user))
             self._binding.bind(machine, user, row, unit)
@@ -152,7 +153,7 @@ class SQLAlchemyMachineStore(MachineStore):
         return None
 
     def problems(self) -> list[str]:
-        def ask(unit: Unit) -> list[str]:
+        def ask(unit: UnitOfWork) -> list[str]:
             return problems_of_machines(unit.connection, self._columns)
 
         problem = self._transactions.connection_problem()
@@ -175,7 +176,7 @@ class SQLAlchemyMachineStore(MachineStore):
             statement, values = self._next_page, {**values, "after": last[1], "start": last[-1]}
 
     def _read(self, statement: Select[Any], values: dict[str, object]) -> list[Any]:
-        def read(unit: Unit) -> list[Any]:
+        def read(unit: UnitOfWork) -> list[Any]:
             return list(unit.connection.execute(statement, values).all())
 
         return self._transactions.run(read)

@@ -14,8 +14,9 @@ from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import Notice
 
 from ._binding import Binding
-from ._transactions import Transactions, Unit
+from ._transactions import Transactions
 from ._undoing import require_undoable
+from ._unit_of_work import UnitOfWork
 
 __all__ = ["try_binding"]
 
@@ -47,7 +48,7 @@ def try_binding(
     machine = Machine(**facts)
     row, rival = row_of(machine, user), row_of(machine, user)
 
-    def try_out(unit: Unit) -> list[str]:
+    def try_out(unit: UnitOfWork) -> list[str]:
         is_replica = _IS_REPLICA.get(unit.dialect.name)
         if is_replica and unit.connection.exec_driver_sql(is_replica).scalar():
             return [Notice("The engine is connected to a replica, on which no trial is possible.")]

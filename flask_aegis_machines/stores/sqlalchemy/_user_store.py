@@ -19,7 +19,8 @@ from flask_aegis_machines.stores import UserStore
 from ._diagnosis import problems_of_users
 from ._identities import bind_type, column_value
 from ._model import is_text, mapper_of, unpadded
-from ._transactions import SessionFactory, Transactions, Unit
+from ._transactions import SessionFactory, Transactions
+from ._unit_of_work import UnitOfWork
 
 __all__ = ["SQLAlchemyUserStore"]
 
@@ -96,27 +97,27 @@ class SQLAlchemyUserStore(UserStore):
         return self._transactions.run(partial(self._look_up, self._find_any, identity))
 
     def get_by_key(self, key: object) -> User | None:
-        def look_up(unit: Unit) -> User | None:
+        def look_up(unit: UnitOfWork) -> User | None:
             row = unit.connection.execute(self._find_by_key, {"key": key}).first()
             return None if row is None else self._user(row)
 
         return self._transactions.run(look_up)
 
     def get_sample(self) -> User | None:
-        def look_up(unit: Unit) -> User | None:
+        def look_up(unit: UnitOfWork) -> User | None:
             row = unit.connection.execute(self._find_sample).first()
             return None if row is None else self._user(row)
 
         return self._transactions.run(look_up)
 
     def problems(self) -> list[str]:
-        def ask(unit: Unit) -> list[str]:
+        def ask(unit: UnitOfWork) -> list[str]:
             return problems_of_users(unit.connection, self._tables, self._find, self._identity)
 
         problem = self._transactions.connection_problem()
         return [problem] if problem else self._transactions.run(ask)
 
-    def _look_up(self, statement: Select[Any], identity: str, unit: Unit) -> User | None:
+    def _look_up(self, statement: Select[Any], identity: str, unit: UnitOfWork) -> User | None:
         value = column_value(identity, self._identity, unit.dialect)
         if value is None:
             return None
