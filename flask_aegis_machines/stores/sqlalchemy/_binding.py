@@ -79,7 +79,7 @@ class Binding:
             NothingStored: Nothing was stored, and no bound code explains it.
             Exception: A statement or the hook failed.
         """
-        table = self.catalog.table(unit.connection)
+        table = self.catalog.table(unit)
         must_be_undoable = self.within is not None or table.has_triggers
         if must_be_undoable:
             require_undoable(unit.connection, table)
@@ -156,7 +156,7 @@ class Binding:
         expected = [(rows[number], bindings[number][1]) for number in numbers]
 
         def insert(unit: UnitOfWork) -> bool:
-            if self.catalog.table(unit.connection).has_triggers:
+            if self.catalog.table(unit).has_triggers:
                 return False  # many rows at once have no count that proves each
             unit.may_have_committed = True
             try:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Dialect, Inspector
 from flask_aegis_machines._errors import ConfigurationError
 
 from ._failures import NO_KEY
+from ._unit_of_work import UnitOfWork
 
 __all__ = ["Catalog", "LiveTable", "schema_of", "unique_keys"]
 
@@ -96,20 +97,23 @@ class Catalog:
         self._code, self._attempt, self._owner = code, attempt, owner
         self._tables: WeakKeyDictionary[Dialect, LiveTable] = WeakKeyDictionary()
 
-    def table(self, connection: Connection) -> LiveTable:
+    def table(self, unit: UnitOfWork) -> LiveTable:
         """Return what is known about the table; ask the database at the first call.
 
+        The question has a transaction of its own.
+
         Args:
-            connection: A connection in a transaction.
+            unit: The connection of this try.
 
         Raises:
             ConfigurationError: No unique key on the machine code holds. PostgreSQL and SQLite report that
                 themselves, at the INSERT.
         """
-        known = self._tables.get(connection.dialect)
+        known = self._tables.get(unit.dialect)
         if known is None:
-            known = self._look(connection)
-            self._tables[connection.dialect] = known
+            known = self._look(unit.connection)
+            unit.rollback()  # what a hook reads must be no older than the INSERT
+            self._tables[unit.dialect] = known
         return known
 
     def _look(self, connection: Connection) -> LiveTable:

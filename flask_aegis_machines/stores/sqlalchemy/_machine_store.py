@@ -75,6 +75,7 @@ class SQLAlchemyMachineStore(MachineStore):
         self._owner = owner = columns["user_id"]
         self._unpadded = unpadded(owner)
         self._values = values
+        self._has_hooks = values is not None or within is not None
         self._attributes = dict(mapper.columns.items())
         # All statements go where writes go: a replica may lack what a verdict depends on. An UPDATE shows
         # where, because SQLAlchemy's example of a routing session looks for UPDATE and DELETE only.
@@ -104,9 +105,10 @@ class SQLAlchemyMachineStore(MachineStore):
             self._transactions.check_engine()
 
     def request_scope(self) -> AbstractContextManager[None]:
-        # A bind() of a subclass, or values=, may need a connection of the pool while the look-up holds one.
-        is_extended = type(self).bind is not SQLAlchemyMachineStore.bind or self._values is not None
-        return self._transactions.request_scope(share=not is_extended)
+        # A bind() of a subclass, or values=, may need a connection of the pool while the look-up holds one. A
+        # hook that counts must read no older snapshot than that of the INSERT (REPEATABLE READ).
+        is_extended = type(self).bind is not SQLAlchemyMachineStore.bind
+        return self._transactions.request_scope(share=not (is_extended or self._has_hooks))
 
     def bind(self, machine: Machine, user: User) -> None:
         row: dict[str, object] = {}  # the same in each try

@@ -52,7 +52,7 @@ def try_binding(
         is_replica = _IS_REPLICA.get(unit.dialect.name)
         if is_replica and unit.connection.exec_driver_sql(is_replica).scalar():
             return [Notice("The engine is connected to a replica, on which no trial is possible.")]
-        table = binding.catalog.table(unit.connection)
+        table = binding.catalog.table(unit)
         try:
             require_undoable(unit.connection, table)
         except ConfigurationError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any, ClassVar
 
 import pytest
@@ -21,7 +23,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
 from flask_aegis_machines.testing import make_machine
 from tests.support.databases import LostCommits, lost_connection
 
-from .conftest import on
+from .conftest import DRIVERS, on
 
 CODE, OTHER = make_machine().machine_code, "1" * 31 + "x"
 Base: Any = declarative_base()
@@ -178,6 +180,39 @@ class TestWithin:
         lost = LostCommits(database, monkeypatch)
         store_on(database, within=note).bind(make_machine(), FIRST)
         assert (lost.fired, calls, rows(database)) == (1, [CODE], ([CODE], [CODE]))
+
+    @on(*DRIVERS[1:])  # SQLite has one writer at a time
+    def test_a_limit_holds_for_requests_at_once(self, database: Engine) -> None:
+        """The hook locks the user and counts what others have committed, on each default isolation level."""
+        columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+        users = SQLAlchemyUserStore(sessionmaker(database), Person, **columns)
+
+        def limit(connection: Connection, machine: Machine, user: User) -> None:
+            lock = select(Person.id).where(Person.id == user.key).with_for_update(key_share=True)
+            connection.execute(lock)
+            count = select(func.count()).select_from(Device).where(Device.user_id == user.key)
+            if (connection.execute(count).scalar() or 0) > 2:
+                raise TooMany
+
+        store = SQLAlchemyMachineStore(sessionmaker(database), Device, within=limit, deadline=20)
+        assert store.try_binding(FIRST) == []  # asks the catalogue
+        start = Barrier(6, timeout=60)
+
+        def bind(code: str) -> type:
+            with users.request_scope(), store.request_scope():
+                user = users.get("11")
+                assert user is not None
+                start.wait()
+                try:
+                    store.bind(make_machine(code), user)
+                except TooMany:
+                    return TooMany
+                return type(None)
+
+        with ThreadPoolExecutor(6) as threads:
+            outcomes = list(threads.map(bind, [f"{number:031}x" for number in range(6)]))
+        assert (outcomes.count(type(None)), outcomes.count(TooMany)) == (2, 4)
+        assert len(rows(database)[0]) == 2
 
     def test_a_violated_key_of_the_hook_is_no_taken_code(self, database: Engine) -> None:
         """Only the INSERT of the machine decides about the code."""
