@@ -46,6 +46,14 @@ class Device(MachineMixin, Base):
     organisation = Column(String(20))
 
 
+class Loose(MachineMixin, Base):
+    """A machine without a foreign key, whose lock would hide what a hook reads."""
+
+    __tablename__ = "loose"
+    id = Column(Integer, primary_key=True)
+    user_id = Column(Integer)
+
+
 class Audit(Base):
     """A row for each binding."""
 
@@ -190,11 +198,11 @@ class TestWithin:
         def limit(connection: Connection, machine: Machine, user: User) -> None:
             lock = select(Person.id).where(Person.id == user.key).with_for_update(key_share=True)
             connection.execute(lock)
-            count = select(func.count()).select_from(Device).where(Device.user_id == user.key)
+            count = select(func.count()).select_from(Loose).where(Loose.user_id == user.key)
             if (connection.execute(count).scalar() or 0) > 2:
                 raise TooMany
 
-        store = SQLAlchemyMachineStore(sessionmaker(database), Device, within=limit, deadline=20)
+        store = SQLAlchemyMachineStore(sessionmaker(database), Loose, within=limit, deadline=20)
         assert store.try_binding(FIRST) == []  # asks the catalogue
         start = Barrier(6, timeout=60)
 
@@ -212,7 +220,7 @@ class TestWithin:
         with ThreadPoolExecutor(6) as threads:
             outcomes = list(threads.map(bind, [f"{number:031}x" for number in range(6)]))
         assert (outcomes.count(type(None)), outcomes.count(TooMany)) == (2, 4)
-        assert len(rows(database)[0]) == 2
+        assert len(SQLAlchemyMachineStore(sessionmaker(database), Loose).list_for(FIRST)) == 2
 
     def test_a_violated_key_of_the_hook_is_no_taken_code(self, database: Engine) -> None:
         """Only the INSERT of the machine decides about the code."""
