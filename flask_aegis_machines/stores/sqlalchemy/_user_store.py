@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from flask import Flask
-from sqlalchemy import Column, bindparam, select
+from sqlalchemy import Column, String, bindparam, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Select
 
@@ -74,6 +74,7 @@ class SQLAlchemyUserStore(UserStore):
             raise ConfigurationError("where must be a condition of SQLAlchemy, such as User.is_active.")
         self._identity: Column[Any] = columns[identity]
         self._unpad_key, self._unpad_identity = unpadded(columns[key or identity]), unpadded(self._identity)
+        self._has_text_key = isinstance(columns[key or identity].type, String)
         # From the model and not from its table: a subclass is a join, or rows of its own kind only.
         users = select(*(columns[name] for name in attributes)).select_from(model)
         self._find_any = users.where(self._identity == bindparam("identity", type_=bind_type(self._identity)))
@@ -149,6 +150,8 @@ class SQLAlchemyUserStore(UserStore):
                 raise StoreFailure(
                     f"the {name} of a user is no text in the database: change the type of its column"
                 )
+        if self._has_text_key:
+            key = str(key)  # a driver may return a UUID, which is not compared with text later
         # Neither ends with blanks; those that are there come from a CHAR column.
         return User(self._unpad_key(key), (aegisspeed_id or "").rstrip(" "), (id_number or "").rstrip(" "))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Column, String
 
 from tests.support.live_databases import Database
 from tests.support.setup_runs import run
@@ -88,7 +89,7 @@ KEYS = [
     SetUp(
         "a code that is the primary key and no row id",
         machine_table(id="", machine_code="VARCHAR(32) NOT NULL PRIMARY KEY", options="WITHOUT ROWID"),
-        machine=lambda: {"id": None, "__mapper_args__": {"primary_key": ["machine_code"]}},
+        machine=lambda: {"id": None, "machine_code": Column(String(32), primary_key=True)},
     ),
 ]
 
