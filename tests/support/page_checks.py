@@ -12,7 +12,7 @@ from flask_jwt_extended import JWTManager, create_access_token
 from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.testing import make_machine
 
-__all__ = ["check", "mount", "register", "token_of"]
+__all__ = ["mount", "register", "token_of"]
 
 _CODE = make_machine().machine_code
 
@@ -44,10 +44,3 @@ def register(app: Flask, headers: dict[str, str], code: str = _CODE, user: str =
     path = "/machine/register/register_machine_info_by_aegisspeed_id"
     answer = app.test_client().post(path, headers=headers, json={"user_AegisSpeed_id": user, **machine})
     return answer.get_json()["code"]
-
-
-def check(app: Flask, headers: dict[str, str], code: str = _CODE, user: str = "ASD000001") -> Any:
-    """Check a machine code; return the text of the answer."""
-    path = "/verify/verify_is_machine_code_available_by_aegisspeed_id"
-    body = {"user_AegisSpeed_id": user, "machine_code": code}
-    return app.test_client().post(path, headers=headers, json=body).get_json()["info"]
