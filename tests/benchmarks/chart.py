@@ -30,7 +30,7 @@ STYLE = {
 def draw(results: Mapping[str, Round], path: Path) -> None:
     """Write an SVG: a row for each database, a column for each measure, a bar for each candidate."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(12, 2.2 * len(results)), layout="constrained")
+        figure = Figure(figsize=(12, 3.2 * len(results)), layout="constrained")
         rows = figure.subplots(len(results), len(MEASURES), squeeze=False)
         for (database, candidates), axes in zip(results.items(), rows, strict=True):
             colours = [BLUE if name in OURS else GREY for name in candidates]

@@ -77,7 +77,7 @@ def _write(pipe: Path, rows: int) -> list[float]:
         for number in range(rows):
             user = number % USERS + 1
             facts["user_AegisSpeed_id"] = f"ASD{user:06}"
-            facts["machine_code"] = hashlib.md5(b"%d" % number).hexdigest()
+            facts["machine_code"] = hashlib.md5(b"machine %d" % number).hexdigest()
             file.write(_line((str(user), *facts.values())))
             if (number + 1) % (rows // PARTS) == 0:
                 seconds.append(time.perf_counter())
