@@ -16,22 +16,20 @@ def trigger(when: str, action: str, *, returns: str = "NEW", options: str = "") 
     )
 
 
-def table(**types: str) -> tuple[str, ...]:
+def table(*, options: str, **types: str) -> tuple[str, ...]:
     """Return statements that make the table of machines again."""
     usual = {
         "id": "INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         "registered_at": "TIMESTAMPTZ NOT NULL",
     }
-    clauses, options = types.pop("clauses", ""), types.pop("options", "")
-    return machine_table(*[clauses] * bool(clauses), options=options, **{**usual, **types})
+    return machine_table(options=options, **{**usual, **types})
 
 
+#: What is expected where a trigger skips the row, and where it changes the row.
 SKIPPED = {
     "register": FAILS,
     "log": NOT_STORED,
     "doctor": [TRIGGERS],
     "trial": "stored no row",
 }
-
-
 REWRITTEN = {"register": FAILS, "log": CHANGED, "doctor": [TRIGGERS], "trial": CHANGED}

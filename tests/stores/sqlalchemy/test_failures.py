@@ -84,8 +84,8 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
     ("error", "told"),
     [
         (
-            wrap(pymysql.err.IntegrityError(1062, "Duplicate entry 'secret'"), exc.IntegrityError),
-            "sqlalchemy.exc.IntegrityError from pymysql.err.IntegrityError, code 1062",
+            wrap(pymysql.err.IntegrityError(1452, "a foreign key, 'secret'"), exc.IntegrityError),
+            "sqlalchemy.exc.IntegrityError from pymysql.err.IntegrityError, code 1452",
         ),
         (
             wrap(psycopg.errors.UndefinedTable("LINE 1: … VALUES ('secret')"), exc.ProgrammingError),
