@@ -23,7 +23,7 @@ def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,  # a page starts some twenty processes
         env=ENVIRONMENT,
     )
 
