@@ -28,7 +28,7 @@ UVICORN = ["uvicorn", "--factory", "--workers=1", "--no-access-log", "--log-leve
 OURS = ("library", "library_bearer", "library_autocommit", "library_autocommit_bearer")
 CANDIDATES = (*OURS, "by_hand", "by_hand_right", "smorest", "fastapi", "floor")
 #: The library of another version, as its own benchmark mounts it.
-RELEASE = "release"
+RELEASE = "other_version"
 
 
 @contextmanager
