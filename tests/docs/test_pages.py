@@ -12,7 +12,9 @@ from sqlalchemy import __version__ as sqlalchemy_version
 from tests.conftest import ENVIRONMENT
 
 CHECKOUT = Path(__file__).parent.parent.parent
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+QUICK = [CHECKOUT / "README.md", CHECKOUT / "docs" / "quickstart.md"]
+OTHERS = [page for page in sorted((CHECKOUT / "docs").glob("*.md")) if page not in QUICK]
+PAGES = [*QUICK, *(pytest.param(page, marks=pytest.mark.clusters) for page in OTHERS)]
 RUNNER = CHECKOUT / "tests" / "support" / "pages.py"
 
 

@@ -128,6 +128,9 @@ def begin(connection: Connection) -> Transaction:
 
     Args:
         connection: A connection of the stores, or one of the host on which nobody has begun.
+
+    Returns:
+        The transaction.
     """
     return connection.begin()
 
@@ -137,6 +140,12 @@ def begin_savepoint(connection: Connection) -> Transaction:
 
     Args:
         connection: The connection of the host.
+
+    Returns:
+        The savepoint.
+
+    Raises:
+        ConfigurationError: The connection is in autocommit, where there is no transaction to join.
     """
     # The driver of SQLite begins no transaction for a SAVEPOINT: its RELEASE would then commit.
     driver_connection: Any = connection.connection.dbapi_connection

@@ -116,7 +116,14 @@ class SQLAlchemyUserStore(UserStore):
             return problems_of_users(unit.connection, self._tables, self._find, self._identity)
 
         problem = self._transactions.connection_problem()
-        return [problem] if problem else self._transactions.run(ask)
+        if problem:
+            return [problem]
+        found = self._transactions.run(ask)
+        try:
+            self.get_sample()  # shows whether the live columns hold text
+        except StoreFailure as failure:
+            found.append(f"A user cannot be read: {failure}.")
+        return found
 
     def _look_up(self, statement: Select[Any], identity: str, unit: UnitOfWork) -> User | None:
         value = column_value(identity, self._identity, unit.dialect)

@@ -161,6 +161,7 @@ class TestTypes:
             connection.execute(text("UPDATE person SET speed = 123456789"))
         with pytest.raises(StoreFailure, match="the AegisSpeed ID of a user is no text in the database"):
             users.get("7")
+        assert any("the AegisSpeed ID of a user is no text" in problem for problem in users.problems())
 
 
 @on("sqlite")

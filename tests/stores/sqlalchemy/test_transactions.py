@@ -435,7 +435,10 @@ def test_joined_work_has_a_savepoint(engine: Engine) -> None:
     event.listen(engine, "savepoint", lambda *args: seen.append(args))
     with engine.connect() as connection:
         outer = connection.begin()
-        SQLAlchemyMachineStore(sessionmaker(connection), Machine).bind(make_machine(), FIRST)
+        store = SQLAlchemyMachineStore(sessionmaker(connection), Machine)
+        store.bind(make_machine(OTHER), SECOND)  # asks the catalogue
+        seen.clear()
+        store.bind(make_machine(), FIRST)
         outer.rollback()
     assert len(seen) == 1
     assert stored(engine) == []
