@@ -9,6 +9,7 @@ from sqlalchemy import Column, inspect
 from sqlalchemy.engine import Connection, Inspector
 from sqlalchemy.sql import Select
 
+from flask_aegis_machines._errors import StoreFailure
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores import Notice
 
@@ -65,7 +66,11 @@ def problems_of_machines(connection: Connection, columns: Mapping[str, Column[An
 
 
 def problems_of_users(
-    connection: Connection, tables: Iterable[Any], look_up: Select[Any], identity: Column[Any]
+    connection: Connection,
+    tables: Iterable[Any],
+    look_up: Select[Any],
+    identity: Column[Any],
+    read_sample: Callable[[], object],
 ) -> list[str]:
     """Compare the live tables of users with what the store needs.
 
@@ -74,6 +79,7 @@ def problems_of_users(
         tables: The tables of the host's model.
         look_up: The statement that finds a user.
         identity: The column of the identity.
+        read_sample: Reads some user, and raises StoreFailure for values that cannot be those of a user.
 
     Returns:
         One sentence for each problem, which says what to do.
@@ -96,6 +102,10 @@ def problems_of_users(
         problems += [
             each for table in tables for each in _diagnosis_sqlite.problems_of_ids(connection, table)
         ]
+    try:
+        read_sample()
+    except StoreFailure as failure:
+        problems.append(f"A user cannot be used: {failure}.")
     return problems
 
 

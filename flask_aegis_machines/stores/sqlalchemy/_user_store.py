@@ -105,25 +105,19 @@ class SQLAlchemyUserStore(UserStore):
         return self._transactions.run(look_up)
 
     def get_sample(self) -> User | None:
-        def look_up(unit: UnitOfWork) -> User | None:
-            row = unit.connection.execute(self._find_sample).first()
-            return None if row is None else self._user(row)
-
-        return self._transactions.run(look_up)
+        return self._transactions.run(self._read_sample)
 
     def problems(self) -> list[str]:
         def ask(unit: UnitOfWork) -> list[str]:
-            return problems_of_users(unit.connection, self._tables, self._find, self._identity)
+            read_sample = partial(self._read_sample, unit)
+            return problems_of_users(unit.connection, self._tables, self._find, self._identity, read_sample)
 
         problem = self._transactions.connection_problem()
-        if problem:
-            return [problem]
-        found = self._transactions.run(ask)
-        try:
-            self.get_sample()  # shows whether the live columns hold text
-        except StoreFailure as failure:
-            found.append(f"A user cannot be read: {failure}.")
-        return found
+        return [problem] if problem else self._transactions.run(ask)
+
+    def _read_sample(self, unit: UnitOfWork) -> User | None:
+        row = unit.connection.execute(self._find_sample).first()
+        return None if row is None else self._user(row)
 
     def _look_up(self, statement: Select[Any], identity: str, unit: UnitOfWork) -> User | None:
         value = column_value(identity, self._identity, unit.dialect)

@@ -128,6 +128,7 @@ COLUMNS = [
         imported="10000 10004 10000",
         joined="10000 10004 10000",
         **refused("the ID number of a user is no text"),
+        doctor=["A user cannot be used: the ID number of a user is no text"],
     ),
 ]
 

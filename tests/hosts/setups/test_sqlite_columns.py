@@ -113,7 +113,11 @@ SET_UPS = [
         check="failed failed",
         lists="failed failed",
         log="the AegisSpeed ID of a user is no text",
-        doctor=[NO_FOREIGN_KEY, "Nothing makes id of table account unique"],
+        doctor=[
+            NO_FOREIGN_KEY,
+            "Nothing makes id of table account unique",
+            "A user cannot be used: the AegisSpeed ID of a user is no text",
+        ],
         trial="the AegisSpeed ID of a user is no text",
     ),
 ]
