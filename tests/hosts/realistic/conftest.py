@@ -57,7 +57,7 @@ def postgres_url(migrated_server: PostgresServer) -> str:
     return migrated_server.url(database=name)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.clusters)])
 def url(request: pytest.FixtureRequest) -> str:
     """A database of each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")

@@ -42,6 +42,8 @@ CITEXT = (
     " OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 citext_cmp(citext, citext)",
 )
 
+pytestmark = pytest.mark.clusters
+
 
 def column(name: str, kind: str) -> tuple[str, ...]:
     """Return statements that change the type of a column of machines."""

@@ -9,6 +9,8 @@ from tests.support.setup_runs import run
 from tests.support.setup_texts import NO_KEY, NOT_UNIQUE, refused
 from tests.support.setups import LETTERS, SetUp, insert_machine
 
+pytestmark = pytest.mark.clusters
+
 INVALID = """DO $$BEGIN
     UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_machine_machine_code'::regclass;
 END$$"""

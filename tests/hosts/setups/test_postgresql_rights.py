@@ -18,6 +18,8 @@ from tests.support.live_databases import Database, only_quick
 from tests.support.setup_runs import COLUMNS, run
 from tests.support.setups import SetUp, caller, make_models, make_tables
 
+pytestmark = pytest.mark.clusters
+
 RIGHTS = "lacks a right, or a row-level policy refuses the row"
 SECURITY = "Row-level security applies"
 OF_CALLER = "user_id = current_setting('app.caller')::integer"

@@ -21,6 +21,8 @@ from tests.support.setup_texts import (
 )
 from tests.support.setups import LETTERS, SetUp, insert_machine
 
+pytestmark = pytest.mark.clusters
+
 VIEW = "machine is a view"
 
 

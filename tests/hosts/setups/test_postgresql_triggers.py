@@ -10,6 +10,8 @@ from tests.support.setup_runs import run
 from tests.support.setup_texts import FAILS, GIVEN_AWAY, NOT_STORED, TRIGGERS
 from tests.support.setups import SetUp
 
+pytestmark = pytest.mark.clusters
+
 TRIGGERED = [
     SetUp("the mixin's table"),
     SetUp("a trigger that skips each row", trigger("BEFORE", "NULL", returns="NULL"), **SKIPPED),

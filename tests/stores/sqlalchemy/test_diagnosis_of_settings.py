@@ -184,6 +184,7 @@ class TestSQLite:
         ] * (not keeps_ids)
 
 
+@pytest.mark.clusters
 @on(POSTGRES)
 class TestPostgreSQL:
     """Tables and settings of PostgreSQL."""

@@ -22,6 +22,8 @@ from . import models
 from .conftest import on, stored
 from .models import FIRST, SECOND, Account
 
+pytestmark = pytest.mark.clusters
+
 CODE = make_machine().machine_code
 POSTGRESQL = ["postgresql-psycopg", "postgresql-psycopg2"]
 MARIADB = ["mariadb-pymysql", "mariadb-mysqlclient"]
