@@ -17,7 +17,7 @@ __all__ = [
     "REPEAT_BY_OWNER",
     "VERIFY_OPEN",
     "check",
-    "enabled",
+    "get_flag",
     "problems",
 ]
 
@@ -38,7 +38,7 @@ _PREFIX = "AEGIS_MACHINES_"
 _SIMILAR = 0.9
 
 
-def enabled(config: Mapping[str, Any], key: str) -> bool:
+def get_flag(config: Mapping[str, Any], key: str) -> bool:
     """Return the value of a config key.
 
     Args:
@@ -71,7 +71,7 @@ def check(config: Mapping[str, Any]) -> None:
     """
     for key in DEFAULTS:
         if not callable(config.get(key)):
-            enabled(config, key)
+            get_flag(config, key)
 
 
 def problems(config: Mapping[str, Any]) -> list[str]:
@@ -89,7 +89,7 @@ def problems(config: Mapping[str, Any]) -> list[str]:
 
 def _problems_of_value(config: Mapping[str, Any], key: str) -> list[str]:
     try:
-        is_on = enabled(config, key)
+        is_on = get_flag(config, key)
     except ConfigurationError as error:
         return [str(error)]
     except Exception as error:

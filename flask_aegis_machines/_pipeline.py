@@ -115,7 +115,7 @@ class Pipeline(ABC):
         return make_response(self.endpoint, answer)
 
     def _check_and_act(self, info: RequestInfo) -> tuple[Answer, Response]:
-        if not _config.enabled(current_app.config, self.endpoint.config_key):
+        if not _config.get_flag(current_app.config, self.endpoint.config_key):
             raise EndpointClosed
         with request_scopes(self._users, self._machines):
             identity = self._get_identity(info)
@@ -161,7 +161,7 @@ class RegisterMachine(Pipeline):
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
         machine = replace(machine_from(document), registered_at=datetime.now(timezone.utc))
-        repeat_by_owner = _config.enabled(current_app.config, _config.REPEAT_BY_OWNER)
+        repeat_by_owner = _config.get_flag(current_app.config, _config.REPEAT_BY_OWNER)
         data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
         # Made before the machine is bound: afterwards nothing may turn this answer into another.
         response = make_response(self.endpoint, _answers.REGISTERED, data)

@@ -18,9 +18,9 @@ def test_a_key_has_a_default_and_takes_bools_and_callables(key: str, default: bo
     """A key that is not set has its default. A callable is called each time."""
     answers = iter([True, False])
     config = {key: lambda: next(answers)}
-    assert _config.enabled({}, key) is default
-    assert [_config.enabled(config, key), _config.enabled(config, key)] == [True, False]
-    assert [_config.enabled({key: value}, key) for value in (True, False)] == [True, False]
+    assert _config.get_flag({}, key) is default
+    assert [_config.get_flag(config, key), _config.get_flag(config, key)] == [True, False]
+    assert [_config.get_flag({key: value}, key) for value in (True, False)] == [True, False]
 
 
 @pytest.mark.parametrize("wrong", ["false", "true", 0, 1, None, lambda: "false"])
@@ -28,7 +28,7 @@ def test_a_key_has_a_default_and_takes_bools_and_callables(key: str, default: bo
 def test_a_value_of_another_type_is_rejected(key: str, wrong: object) -> None:
     """A string in place of a bool raises, and the message names the key."""
     with pytest.raises(ConfigurationError, match=key):
-        _config.enabled({key: wrong}, key)
+        _config.get_flag({key: wrong}, key)
 
 
 def test_mount_leaves_callables_for_the_request() -> None:
