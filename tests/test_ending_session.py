@@ -43,7 +43,7 @@ class Row(Base):
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """A database with one row."""
-    engine = create_engine(f"sqlite:///{tmp_path / 'host.db'}")
+    engine = create_engine(f"sqlite:///{tmp_path / 'host.db'}", poolclass=QueuePool)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add(Row(id=1, name="first"))

@@ -86,7 +86,8 @@ def test_a_request_runs_within_both_scopes() -> None:
     """Authentication, the look-up and the binding come after both scopes are entered."""
     calls: list[str] = []
     users, machines = Users(calls, noted(calls, "users")), Machines(calls, noted(calls, "machines"))
-    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json=example())
+    app = mounted(users, machines, calls)
+    answer = app.test_client().post(REGISTER_PATH, json=example())
     assert_answer(answer, "10000", **DATA)
     assert calls == [
         *("enter users", "enter machines", "authenticate", "get", "bind"),
@@ -98,7 +99,8 @@ def test_scopes_are_left_after_a_refusal() -> None:
     """A scope sees a refusal, and does not change it."""
     calls: list[str] = []
     users, machines = Users(calls, noted(calls, "users")), Machines(calls, noted(calls, "machines"))
-    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json={})
+    app = mounted(users, machines, calls)
+    answer = app.test_client().post(REGISTER_PATH, json={})
     assert_answer(answer, "10002")
     assert calls[-2:] == ["leave machines", "leave users"]
 
@@ -117,7 +119,8 @@ def test_a_scope_that_fails_at_exit_changes_no_answer(caplog: pytest.LogCaptureF
     """The machine is bound by then: the failure is logged and the answer stays 200."""
     calls: list[str] = []
     users, machines = Users(calls, noted(calls, "users")), Machines(calls, broken_at_exit)
-    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json=example())
+    app = mounted(users, machines, calls)
+    answer = app.test_client().post(REGISTER_PATH, json=example())
     assert_answer(answer, "10000", **DATA)
     assert calls[-1] == "leave users"
     assert [record.getMessage() for record in caplog.records] == ["The request scope of a store failed"]
@@ -127,7 +130,8 @@ def test_a_scope_that_fails_at_entry_is_10005() -> None:
     """Nothing is bound, and the scope that was entered before is left."""
     calls: list[str] = []
     users, machines = Users(calls, noted(calls, "users")), Machines(calls, broken_at_entry)
-    answer = mounted(users, machines, calls).test_client().post(REGISTER_PATH, json=example())
+    app = mounted(users, machines, calls)
+    answer = app.test_client().post(REGISTER_PATH, json=example())
     assert_answer(answer, "10005")
     assert calls == ["enter users", "leave users"]
 

@@ -162,7 +162,7 @@ class TestSQLite:
         """Machines would be lost with the connection."""
         small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0)
         event.listen(small, "connect", lambda c, r: c.execute("PRAGMA foreign_keys=ON").close())
-        with small.connect() as connection:
+        with small.begin() as connection:
             connection.exec_driver_sql("CREATE TEMPORARY TABLE machine AS SELECT * FROM machine")
         assert any(each.startswith("A temporary table hides machine") for each in findings(small))
         small.dispose()
