@@ -26,7 +26,7 @@ class Result:
     taken_cpu_ms: float
 
 
-#: Requests to a new process before it is measured.
+#: Requests to a new process before it is measured, where at least as many are measured.
 WARM_UP = 200
 
 #: The results of one round, by candidate.
@@ -99,7 +99,9 @@ def compare(database: str, rounds: int, requests: int, release: Path | None = No
                 name: Served(name, urls[name], folder, core, root=root) for name, root in roots.items()
             }
             results.append({name: measure(served, requests) for name, served in servers.items()})
-        expected = 1 + rounds * (1 + WARM_UP + requests // THREADS * THREADS)
+        expected = 1 + rounds * (
+            1 + min(WARM_UP, requests) // THREADS * THREADS + requests // THREADS * THREADS
+        )
         for name in roots:
             assert machines_in(urls[name]) == expected, f"{name} lost machines"
     return results
@@ -109,7 +111,7 @@ def measure(served: Served, requests: int) -> Result:
     """Give a candidate its turn."""
     with served:
         check(served.port)
-        served.load(WARM_UP)
+        served.load(min(WARM_UP, requests))
         before = served.cpu()
         load = served.load(requests)
         cpu = served.cpu() - before
