@@ -58,11 +58,21 @@ def ending_session(
         def note_flush(*of_event: object) -> None:
             flushed.append(of_event)
 
-        def forget_flush(*of_event: object) -> None:
-            flushed.clear()
+        def note_statement(state: Any) -> None:
+            if state.is_insert or state.is_update or state.is_delete:
+                flushed.append(state)
 
-        event.listen(current, "after_flush", note_flush)
-        event.listen(current, "after_commit", forget_flush)
+        def forget_flush(*of_event: object) -> None:
+            if not current.in_nested_transaction():  # the release of a savepoint makes nothing durable
+                flushed.clear()
+
+        listeners: dict[str, Callable[..., None]] = {
+            "after_flush": note_flush,
+            "do_orm_execute": note_statement,
+            "after_commit": forget_flush,
+        }
+        for name, listener in listeners.items():
+            event.listen(current, name, listener)
         try:
             identity = authenticate()
             _require_no_pending_rows(current)
@@ -70,8 +80,8 @@ def ending_session(
                 raise ConfigurationError(_PENDING)
             return identity
         finally:
-            event.remove(current, "after_flush", note_flush)
-            event.remove(current, "after_commit", forget_flush)
+            for name, listener in listeners.items():
+                event.remove(current, name, listener)
             _end(current)
 
     setattr(authenticate_and_end, _MARK, True)

@@ -161,14 +161,14 @@ class RegisterMachine(Pipeline):
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
         machine = replace(machine_from(document), registered_at=datetime.now(timezone.utc))
-        repeat_by_owner = _config.get_flag(current_app.config, _config.REPEAT_BY_OWNER)
         data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
         # Made before the machine is bound: afterwards nothing may turn this answer into another.
         response = make_response(self.endpoint, _answers.REGISTERED, data)
         try:
             self._machines.bind(machine, user)
         except MachineCodeTaken as taken:
-            if not (repeat_by_owner and taken.by_same_user):
+            # Read here, and not before: a callable of the host may need a connection that the look-up held.
+            if not (taken.by_same_user and _config.get_flag(current_app.config, _config.REPEAT_BY_OWNER)):
                 raise
         else:
             info.machine, info.is_bound_now = machine, True

@@ -24,12 +24,12 @@ def check_refusal(refusal: type[Refusal]) -> None:
     if not (isinstance(refusal, type) and issubclass(refusal, Refusal)):
         raise ConfigurationError("refusals must be subclasses of Refusal.")
     answer = getattr(refusal, "answer", None)
-    if answer in ANSWERS:
-        return
     if not isinstance(answer, Answer) or not all(map(isinstance, answer, (int, str, str))):
         raise ConfigurationError(f'{refusal.__name__} needs an answer = Answer(403, "20001", "a text").')
     if not 400 <= answer.status <= 599:
         raise ConfigurationError(f"The status of {refusal.__name__} must be from 400 to 599.")
+    if answer in ANSWERS:
+        return
     if answer.code in _OWN_CODES:
         raise ConfigurationError(
             f"The code {answer.code} of {refusal.__name__} already has a meaning: choose one that does not "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from ._answers import BOUND, BOUND_TO_USER, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer
+from ._answers import BOUND, BOUND_TO_USER, TOO_MANY_REQUESTS, Answer
 from ._endpoints import Endpoint
 
 __all__ = ["make_rate_limit_response", "make_response"]
@@ -39,7 +39,7 @@ def make_response(endpoint: Endpoint, answer: Answer, data: Mapping[str, object]
         body.update(result=answer.result, data=data or {})
     response = jsonify(body)
     response.status_code = answer.status
-    if answer is UNAUTHORIZED:
+    if answer.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

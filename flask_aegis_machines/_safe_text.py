@@ -20,7 +20,9 @@ def describe(error: BaseException) -> str:
         The text of an exception of this package, which never holds a value. Of all others only the class, and
         the file and line that raised it.
     """
-    if isinstance(error, AegisMachinesError) and str(error):
+    # A subclass of the app may quote a value.
+    is_of_package = type(error).__module__.partition(".")[0] == __package__
+    if isinstance(error, AegisMachinesError) and is_of_package and str(error):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

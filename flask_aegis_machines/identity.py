@@ -54,10 +54,9 @@ def jwt_identity() -> object:
     except (
         flask_jwt_extended.exceptions.JWTExtendedException,
         jwt.exceptions.InvalidTokenError,
-        RecursionError,  # a header nested too deeply
     ):
         raise Unauthorized from None
-    except IndexError:  # of a header with empty parts
+    except (IndexError, RecursionError):  # a header with empty parts, or a token nested too deeply
         if _can_decode():
             raise
         raise Unauthorized from None

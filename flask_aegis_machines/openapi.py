@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from ._answers import INVALID_REQUEST, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer
+from ._answers import ANSWERS, INVALID_REQUEST, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer
 from ._body import MAX_BYTES
 from ._endpoints import ENDPOINTS, Endpoint
 from ._errors import Refusal
@@ -39,7 +39,10 @@ def document(prefix: str = "", refusals: Sequence[type[Refusal]] = ()) -> dict[s
     Raises:
         importlib.metadata.PackageNotFoundError: The package was copied and not installed.
     """
-    own_answers = list(dict.fromkeys(refusal.answer for refusal in refusals))
+    # A refusal that inherits an answer of the package is in the document already.
+    own_answers = [
+        answer for answer in dict.fromkeys(refusal.answer for refusal in refusals) if answer not in ANSWERS
+    ]
     return {
         "openapi": "3.1.0",
         "info": {

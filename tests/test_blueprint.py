@@ -355,6 +355,7 @@ class TestInternalErrors:
 
     def test_a_key_of_the_wrong_type_is_10005(self, app: Flask, register: Register) -> None:
         """A word in place of a bool opens no endpoint, and no repetition."""
+        assert register().status_code == 200
         app.config["AEGIS_MACHINES_REPEAT_BY_OWNER"] = "false"
         assert_answer(register(), "10005")
         app.config["AEGIS_MACHINES_REGISTER_OPEN"] = "false"

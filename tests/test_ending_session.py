@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_jwt_extended import JWTManager
-from sqlalchemy import Column, Integer, String, create_engine, event, text
+from sqlalchemy import Column, Integer, String, create_engine, event, text, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, scoped_session, sessionmaker
 from sqlalchemy.pool import QueuePool
@@ -257,6 +257,31 @@ def test_a_small_pool_does_not_lock_up(tmp_path: Path, ended: bool, code: str) -
     assert app.test_client().post(REGISTER_PATH, json=example()).get_json()["code"] == code
     session.remove()
     engine.dispose()
+
+
+def test_rows_in_a_savepoint_fail_loudly(engine: Engine, session: Any) -> None:
+    """The release of a savepoint makes no row durable, so the rollback would undo it."""
+
+    def write() -> int:
+        with session.begin_nested():
+            session.add(Row(id=2, name="second"))
+        return 1
+
+    with pytest.raises(ConfigurationError, match="The session has rows that are not committed"):
+        ending_session(write, session)()
+    assert out(engine) == 0
+
+
+def test_statements_that_write_fail_loudly(engine: Engine, session: Any) -> None:
+    """An UPDATE flushes nothing, and is undone all the same."""
+
+    def note_visit() -> int:
+        session.execute(update(Row).values(name="seen"))
+        return 1
+
+    with pytest.raises(ConfigurationError, match="The session has rows that are not committed"):
+        ending_session(note_visit, session)()
+    assert out(engine) == 0
 
 
 def test_a_mounted_app_is_served(engine: Engine, session: Any) -> None:

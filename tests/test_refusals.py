@@ -149,7 +149,20 @@ def test_refusals_may_share_an_answer() -> None:
     mounted(Suspended(), refusals=[Suspended, type("Expelled", (Suspended,), {}), MachineCodeTaken])
 
 
-@pytest.mark.parametrize("attributes", [{"answer": Answer(200, "10000", "Fine")}, {}])
+def test_an_inherited_answer_is_once_in_the_document() -> None:
+    """A refusal with an answer of the package adds no second schema, which no answer could satisfy."""
+    assert openapi.document(refusals=[MachineCodeTaken]) == openapi.document()
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"answer": Answer(200, "10000", "Fine")},
+        {"answer": Answer(200, "10000", "Machine registered successfully")},
+        {"answer": (403, "10006", "User AegisSpeed ID does not match")},
+        {},
+    ],
+)
 def test_an_undeclared_bad_refusal_is_10005(
     attributes: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,15 @@ def test_other_exceptions_are_described_without_their_text(error: BaseException)
     assert describe(raised(error)).startswith(f"{type(error).__name__} at test_safe_text.py:")
 
 
+def test_a_refusal_of_an_app_is_described_without_its_text() -> None:
+    """A subclass outside of the package may quote a value."""
+
+    class TooMany(UserNotFound):
+        """A refusal of an app."""
+
+    assert describe(raised(TooMany("S3cret"))).startswith("TooMany at test_safe_text.py:")
+
+
 def test_an_own_exception_without_text_is_described_by_its_class() -> None:
     """A refusal that was raised without a message does not become an empty line."""
     assert describe(raised(UserNotFound())).startswith("UserNotFound at test_safe_text.py:")

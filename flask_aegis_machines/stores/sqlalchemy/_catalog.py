@@ -84,6 +84,10 @@ class LiveTable(NamedTuple):
     is_transactional: bool = True
 
 
+# The INSERT reports it.
+_MISSING = LiveTable(has_triggers=False, is_read_back=True)
+
+
 class Catalog:
     """Looks at the table of machines, once for each engine of a process.
 
@@ -95,7 +99,8 @@ class Catalog:
 
     def __init__(self, code: Column[Any], attempt: Column[Any], owner: Column[Any]) -> None:
         self._code, self._attempt, self._owner = code, attempt, owner
-        self._tables: WeakKeyDictionary[Dialect, LiveTable] = WeakKeyDictionary()
+        # By engine, which the dialect stands for, and by schema: a host may have one for each tenant.
+        self._tables: WeakKeyDictionary[Dialect, dict[str | None, LiveTable]] = WeakKeyDictionary()
 
     def table(self, unit: UnitOfWork) -> LiveTable:
         """Return what is known about the table; ask the database at the first call.
@@ -109,19 +114,21 @@ class Catalog:
             ConfigurationError: No unique key on the machine code holds. PostgreSQL and SQLite report that
                 themselves, at the INSERT.
         """
-        known = self._tables.get(unit.dialect)
+        schema = schema_of(unit.connection, self._code.table)
+        tables = self._tables.setdefault(unit.dialect, {})
+        known = tables.get(schema)
         if known is None:
-            known = self._look(unit.connection)
+            known = self._look(unit.connection, schema)
             unit.rollback()  # what a hook reads must be no older than the INSERT
-            self._tables[unit.dialect] = known
+            if known is not _MISSING:  # otherwise the table may be created later
+                tables[schema] = known
         return known
 
-    def _look(self, connection: Connection) -> LiveTable:
+    def _look(self, connection: Connection, schema: str | None) -> LiveTable:
         table: Any = self._code.table
         if connection.dialect.name == "postgresql":
             has_triggers = bool(connection.execute(_POSTGRESQL, {"table": table.name}).scalar())
             return LiveTable(has_triggers, has_triggers)
-        schema = schema_of(connection, table)
         if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
             quoted = connection.dialect.identifier_preparer.quote(schema or "main")
             statement = text(_SQLITE.format(schema=quoted))
@@ -136,7 +143,9 @@ class Catalog:
             }
             found = connection.execute(_MYSQL, names).one()
             triggers, privileges, keys, exact_columns, columns, owner_type, transactions = found
-            has_key = keys or not columns  # the INSERT reports a missing table
+            if not columns:
+                return _MISSING
+            has_key = bool(keys)
             # A server converts what does not fit: '01' is 1 in a column of integers.
             is_exact = exact_columns == 2 and _kind(owner_type or "") == _kind(
                 self._owner.type.compile(dialect=connection.dialect)

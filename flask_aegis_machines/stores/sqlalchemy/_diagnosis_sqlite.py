@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, text
+from sqlalchemy import Column, Integer, text
 from sqlalchemy.engine import Connection
 
 from flask_aegis_machines.stores import Notice
@@ -19,7 +19,7 @@ _COLLATIONS = text(
     """
 )
 _DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table)")
-_SOURCE = text("SELECT coalesce(sql, '') FROM sqlite_master WHERE type = :kind AND tbl_name = :table")
+_SOURCE = text("SELECT coalesce(sql, '') FROM sqlite_master WHERE type = 'table' AND name = :table")
 _FOREIGN_KEYS = text('SELECT on_delete FROM pragma_foreign_key_list(:table) WHERE "from" = :column')
 _TRIGGERS = text(
     """
@@ -81,16 +81,16 @@ def problems_of_ids(connection: Connection, table: Any) -> list[str]:
     Returns:
         A sentence that says what to do, or nothing.
     """
-    automatic = [column for column in table.primary_key.columns if column.type.python_type is int]
-    source = "".join(connection.execute(_SOURCE, {"kind": "table", "table": table.name}).scalars()).upper()
+    automatic = [column for column in table.primary_key.columns if isinstance(column.type, Integer)]
+    source = "".join(connection.execute(_SOURCE, {"table": table.name}).scalars()).upper()
     if len(automatic) != 1 or len(table.primary_key.columns) != 1 or "AUTOINCREMENT" in source:
         return []
     if automatic[0].autoincrement is False:
         return []
     return [
         f"SQLite gives the {automatic[0].name} of a deleted row of {table.name} to the next one, who then "
-        "owns the "
-        'machines of the former: add __table_args__ = {"sqlite_autoincrement": True} and a migration.'
+        "owns the machines of the former: add "
+        '__table_args__ = {"sqlite_autoincrement": True} and a migration.'
     ]
 
 

@@ -41,8 +41,7 @@ class Failure(Enum):
     """This server or connection cannot serve, and may have committed: retry on another connection."""
 
 
-# MySQL and MariaDB have error numbers, PostgreSQL has SQLSTATEs. Class 08 (connection exception) is an
-# outage.
+# MySQL and MariaDB have error numbers, PostgreSQL has SQLSTATEs.
 _MEANINGS: dict[int | str, Failure] = {
     1062: Failure.ONCE,  # duplicate entry
     1317: Failure.ONCE,  # query interrupted
@@ -87,6 +86,12 @@ _MEANINGS: dict[int | str, Failure] = {
     "57P05": Failure.OUTAGE,  # idle_session_timeout
 }
 
+_MEANINGS_OF_CLASSES = {
+    "08": Failure.OUTAGE,  # connection exception
+    "58": Failure.UNKNOWN,  # system error, such as a full disk at the COMMIT
+    "XX": Failure.UNKNOWN,  # internal error, also of poolers
+}
+
 # Classes of errors about a statement that was refused, by SQLAlchemy, a driver or a server.
 _REFUSED = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError", "ValueError"}
 
@@ -116,8 +121,8 @@ def classify(error: BaseException) -> Failure:
     driver_error = _driver_error(error)
     code = _code(driver_error)
     if code is not None:
-        if isinstance(code, str) and code.startswith("08"):
-            return Failure.OUTAGE
+        if isinstance(code, str) and code[:2] in _MEANINGS_OF_CLASSES:
+            return _MEANINGS_OF_CLASSES[code[:2]]
         return _MEANINGS.get(code, Failure.PERMANENT)
     classes = {each.__name__ for each in type(driver_error).__mro__}
     if not {"OperationalError", "InterfaceError"} & classes:

@@ -187,6 +187,9 @@ class SQLAlchemyMachineStore(MachineStore):
         """Return the values of a new row by column key."""
         values = {name: getattr(machine, name) for name in MACHINE_FIELDS}
         registered_at = machine.registered_at or datetime.now(timezone.utc)
+        if registered_at.tzinfo is None:
+            raise StoreFailure("registered_at has no time zone: pass a datetime in UTC")
+        registered_at = registered_at.astimezone(timezone.utc)
         values.update(user_id=user.key, attempt=uuid.uuid4().hex, registered_at=registered_at)
         return {
             **self._host_values(machine, user),

@@ -137,7 +137,7 @@ class Transactions:
         """
         if (pid := os.getpid()) != self._prepared_in:
             with suppress(Exception):  # the call that needs the engine reports what is wrong with it
-                self._resolve()
+                self._bind_of(self._session())
                 self._prepared_in = pid
         if not share or self.joins_host:
             yield
@@ -187,14 +187,20 @@ class Transactions:
 
     def _resolve(self) -> tuple[Engine | Connection, Callable[[Connection], Transaction]]:
         session = self._session()
+        bind = self._bind_of(session)
         if self.joins_host:
             return self._connection_of_host(session), begin_savepoint
-        bind = session.get_bind(self._mapper, clause=self._statement)
         if isinstance(bind, Engine):
-            admit(bind, self._made_in)
             return bind, begin
         # Who has begun a transaction commits it or, as test suites do, rolls everything back.
         return bind, begin_savepoint if bind.in_transaction() else begin
+
+    def _bind_of(self, session: Session) -> Engine | Connection:
+        """Return the engine or the connection of the session, prepared for this process."""
+        bind = session.get_bind(self._mapper, clause=self._statement)
+        if isinstance(bind, Engine):
+            admit(bind, self._made_in)
+        return bind
 
     def _connection_of_host(self, session: Session) -> Connection:
         """Return the connection of the host's transaction, with the pending rows of the host flushed."""

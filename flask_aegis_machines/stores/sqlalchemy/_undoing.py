@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from flask_aegis_machines._errors import ConfigurationError
 
 from ._catalog import LiveTable
+from ._failures import Failure, classify
 
 __all__ = ["require_undoable"]
 
@@ -45,7 +46,7 @@ def require_undoable(connection: Connection, table: LiveTable) -> None:
         connection.exec_driver_sql("SAVEPOINT aegis_machines")
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT aegis_machines")
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if classify(error) is not Failure.PERMANENT:
             raise
         refused = True
     else:

@@ -92,9 +92,12 @@ class UnitOfWork:
                     self.rollback()
                 if self._connection is not None:
                     self._connection.close()  # rolls back what is left, in one round trip
-        except Exception:
+        except BaseException as failure:
             self._invalidate()
-        self._connection = self._transaction = None
+            if not isinstance(failure, Exception):
+                raise
+        finally:
+            self._connection = self._transaction = None
 
     def _is_committed(self) -> bool:
         """Return whether the server reports that it commits each statement, and has no transaction open.

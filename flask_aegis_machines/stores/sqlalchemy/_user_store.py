@@ -99,8 +99,9 @@ class SQLAlchemyUserStore(UserStore):
 
     def get_by_key(self, key: object) -> User | None:
         def look_up(unit: UnitOfWork) -> User | None:
-            row = unit.connection.execute(self._find_by_key, {"key": key}).first()
-            return None if row is None else self._user(row)
+            rows = unit.connection.execute(self._find_by_key, {"key": key}).all()
+            found = [row for row in rows if str(self._unpad_key(row[0])) == str(self._unpad_key(key))]
+            return self._user(found[0]) if found else None
 
         return self._transactions.run(look_up)
 

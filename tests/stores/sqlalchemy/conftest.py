@@ -162,7 +162,7 @@ def sessions(engine: Engine) -> sessionmaker[Session]:
 @pytest.fixture
 def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
     """A store that gives up soon."""
-    return SQLAlchemyMachineStore(sessions, Machine, deadline=0.3)
+    return SQLAlchemyMachineStore(sessions, Machine, deadline=1.5)
 
 
 def stored(engine: Engine) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 
 from flask_aegis_machines import ConfigurationError, bearer, create_blueprint
@@ -117,6 +117,20 @@ class TestAfterAFork:
         machines.list_for(FIRST)
         assert engine.pool is replaced
         _engines._inherited_pools[0].dispose()
+
+    def test_a_transaction_of_the_host_gets_a_new_pool_too(
+        self, engine: Engine, request: pytest.FixtureRequest
+    ) -> None:
+        """The session of the host must not use a connection of the parent either."""
+        sessions = scoped_session(sessionmaker(engine))
+        machines = SQLAlchemyMachineStore(sessions, Machine, transaction="host")
+        inherited = engine.pool
+        request.getfixturevalue("child")
+        with machines.request_scope():
+            assert engine.pool is not inherited
+            assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        sessions.remove()
+        inherited.dispose()
 
     def test_the_parent_keeps_its_pool(self, engine: Engine) -> None:
         """Without a fork nothing is dropped."""

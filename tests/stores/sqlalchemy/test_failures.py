@@ -52,6 +52,8 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
         (wrap(psycopg.errors.ReadOnlySqlTransaction(), exc.InternalError), OUTAGE),
         (wrap(psycopg.errors.ConnectionFailure()), OUTAGE),
         (wrap(psycopg.errors.StatementCompletionUnknown()), OUTAGE),
+        (wrap(psycopg.errors.IoError()), UNKNOWN),
+        (wrap(psycopg.errors.InternalError_()), UNKNOWN),
         (wrap(psycopg.OperationalError("connection refused")), OUTAGE),
         (wrap(psycopg.InterfaceError("connection closed"), exc.InterfaceError), OUTAGE),
         (wrap(psycopg.errors.NotNullViolation(), exc.IntegrityError), PERMANENT),

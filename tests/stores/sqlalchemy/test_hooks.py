@@ -106,7 +106,7 @@ def refuse(connection: Connection, machine: Machine, user: User) -> None:
 
 def store_on(engine: Engine, **options: Any) -> SQLAlchemyMachineStore:
     """Make a store that gives up soon."""
-    return SQLAlchemyMachineStore(sessionmaker(engine), Device, deadline=0.3, **options)
+    return SQLAlchemyMachineStore(sessionmaker(engine), Device, deadline=1.5, **options)
 
 
 class TestWithin:

@@ -88,6 +88,17 @@ class TestEverywhere:
         assert found[1] == "Alice"
 
 
+@on("sqlite")
+def test_show_finds_exactly_the_user_of_a_key(engine: Engine) -> None:
+    """A collation that folds case leads nobody to another user."""
+    users = people(engine, String(10, collation="NOCASE"), "alice", "Alice")
+    assert [getattr(users.get_by_key(key), "key", None) for key in ("Alice", "alice", "ALICE")] == [
+        "Alice",
+        "alice",
+        None,
+    ]
+
+
 @on("mariadb-pymysql")
 def test_a_list_has_no_machine_of_a_similar_key(engine: Engine) -> None:
     """The default collation takes "alice" for "Alice"; pages stay full and join."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -431,6 +432,17 @@ def test_a_key_that_folds_case_makes_no_twin_a_taken_code(engine: Engine) -> Non
     assert store.owner_of(CODE.upper()) is None
     with pytest.raises(StoreFailure, match=r"stored no row and shows no bound code: .* the collation"):
         store.bind(make_machine(CODE.upper()), SECOND)
+
+
+@on("sqlite")
+def test_a_timestamp_is_stored_in_utc(store: SQLAlchemyMachineStore) -> None:
+    """SQLite and MySQL keep no offset; a timestamp without one could be any time."""
+    there = datetime(2026, 1, 1, 8, tzinfo=timezone(timedelta(hours=8)))
+    store.bind(replace(make_machine(), registered_at=there), FIRST)
+    (kept,) = store.list_for(FIRST)
+    assert kept.registered_at == datetime(2026, 1, 1, tzinfo=timezone.utc)
+    with pytest.raises(StoreFailure, match="registered_at has no time zone"):
+        store.bind(replace(make_machine("1" * 31 + "x"), registered_at=datetime(2026, 1, 1)), FIRST)
 
 
 def test_the_owner_is_told_apart_whatever_the_type_of_its_key(store: SQLAlchemyMachineStore) -> None:
