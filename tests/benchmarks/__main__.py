@@ -66,8 +66,9 @@ def run_latency(options: argparse.Namespace) -> None:
     for database in options.database or SERVERS:
         requests = max(options.requests // 20, 5)  # of which each takes up to half a second
         print(f"\n{database}, one client, {requests} requests at each distance, which is one way:\n")
-        print(latency.header(), flush=True)
-        for name, distance in latency.measure(database, requests):
+        delays = latency.DELAYS[:1] if options.quick else latency.DELAYS
+        print(latency.header(delays), flush=True)
+        for name, distance in latency.measure(database, requests, delays):
             print(latency.line(name, distance), flush=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,13 @@ class Distance:
     p50_ms: dict[int, float]
 
 
-def measure(database: str, requests: int) -> Iterator[tuple[str, Distance]]:
+def measure(database: str, requests: int, delays: Sequence[int] = DELAYS) -> Iterator[tuple[str, Distance]]:
     """Let one client register machines, with the database at several distances.
 
     Args:
         database: A name of ``SERVERS``.
         requests: How many requests are measured at each distance.
+        delays: The distances in milliseconds, one way.
 
     Returns:
         What was measured of each candidate.
@@ -49,16 +50,16 @@ def measure(database: str, requests: int) -> Iterator[tuple[str, Distance]]:
             url = new_on(server, name).replace(f":{server.port}/", f":{proxy.port}/")
             # One thread: with several, each would have a connection that has not prepared its statements.
             with Served(name, url, folder, core, threads=1) as served:
-                yield name, _measure(served, proxy, requests)
+                yield name, _measure(served, proxy, requests, delays)
             proxy.delay = 0
 
 
-def _measure(served: Served, proxy: Proxy, requests: int) -> Distance:
+def _measure(served: Served, proxy: Proxy, requests: int, delays: Sequence[int]) -> Distance:
     check(served.port)
     served.load(_COUNTED, clients=1)  # psycopg prepares a statement at its sixth execution
     bound, taken = (_round_trips(served, proxy, kind) for kind in ("register", "taken"))
     p50_ms = {}
-    for delay in DELAYS:
+    for delay in delays:
         proxy.delay = delay / 1000
         p50_ms[delay] = 1000 * median(served.load(requests, clients=1).latencies)
     return Distance(bound, taken, p50_ms)
@@ -71,10 +72,10 @@ def _round_trips(served: Served, proxy: Proxy, kind: str) -> float:
     return (sum(proxy.round_trips) - before) / _COUNTED
 
 
-def header() -> str:
+def header(delays: Sequence[int] = DELAYS) -> str:
     """Return the names of the columns."""
-    delays = "".join(f"{f'p50 ms at {delay} ms':>17}" for delay in DELAYS)
-    return f"{'':20}{'round trips':>12}{'of a refusal':>14}{delays}"
+    columns = "".join(f"{f'p50 ms at {delay} ms':>17}" for delay in delays)
+    return f"{'':20}{'round trips':>12}{'of a refusal':>14}{columns}"
 
 
 def line(name: str, distance: Distance) -> str:
