@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .contract import DATABASE_VARIABLE, USERS, document
 from .databases import DATABASES, machines_in
-from .serving import ROOT
+from .serving import ROOT, unmeasured
 
 PARTS = 10
 _MODULE = f"{__package__}.candidates.library"
@@ -45,7 +45,7 @@ def measure(database: str, rows: int) -> list[float]:
         process = subprocess.Popen(
             [*_COMMAND, str(pipe)],
             cwd=ROOT,
-            env={**os.environ, DATABASE_VARIABLE: url},
+            env={**unmeasured(), DATABASE_VARIABLE: url},
             stderr=subprocess.DEVNULL,
         )
         seconds = _write(pipe, rows)

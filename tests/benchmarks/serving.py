@@ -51,6 +51,11 @@ class Load:
     latencies: list[float]
 
 
+def unmeasured() -> dict[str, str]:
+    """Return the environment without the settings of coverage, which would measure itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 class Served(Managed):
     """A candidate that listens on loopback, in one worker process.
 
@@ -90,7 +95,7 @@ class Served(Managed):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._command],
                 cwd=self._root,  # from where it imports the package, before any that is installed
-                env={**os.environ, DATABASE_VARIABLE: self._database},
+                env={**unmeasured(), DATABASE_VARIABLE: self._database},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -116,7 +121,7 @@ class Served(Managed):
         """
         numbers = [str(number) for number in (self.port, clients, requests)]
         command = [sys.executable, "-m", f"{__package__}.load", *numbers, kind, code]
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(command, cwd=ROOT, env=unmeasured(), stdout=subprocess.PIPE, check=True)
         return Load(**json.loads(done.stdout))
 
     def cpu(self) -> float:
