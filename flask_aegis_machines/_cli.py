@@ -60,7 +60,7 @@ def add_commands(
         users: The user store.
         machines: The machine store.
         authenticate: Returns the identity of the caller of a request.
-        refusals: The app's own refusals, for the OpenAPI document.
+        refusals: The refusals that the app defines, for the OpenAPI document.
     """
     blueprint.cli.help = "Machines that are bound to users."
     for command in (doctor, show, print_openapi, import_file):

@@ -34,7 +34,7 @@ DEFAULTS: Mapping[str, bool] = {
 }
 
 _PREFIX = "AEGIS_MACHINES_"
-# A key without our prefix counts as misspelt only where it is this similar to one of ours, from 0 to 1.
+# A key without the prefix counts as misspelt only where it is this similar to a known key, from 0 to 1.
 _SIMILAR = 0.9
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from flask import Flask
 
-from . import _config, _token_checks, identity
+from . import _config, _token_setup, identity
 from ._errors import Refusal
 from ._optional_methods import optional_method
 from ._safe_text import describe
@@ -61,7 +61,7 @@ def _problems_of_tokens(authenticate: Authenticate, app: Flask) -> list[str]:
         found = identity.problems(ready, app)
     else:
         found = [Notice("not checked: authenticate is neither jwt_identity nor login_identity.")]
-    return found + _token_checks.problems_of_secrets(app)
+    return found + _token_setup.problems_of_secrets(app)
 
 
 def _try_binding(users: UserStore, machines: MachineStore, with_hook: bool) -> list[str]:

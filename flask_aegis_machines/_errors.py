@@ -67,7 +67,7 @@ class UnexpectedError(AegisMachinesError):
 class Refusal(AegisMachinesError):
     """A request is refused, as expected: an answer to the client, not a fault.
 
-    Subclass it for a refusal of the app's own, with its answer, and raise it from a hook, a store or
+    Subclass it to define a refusal of your app, with its answer, and raise it from a hook, a store or
     ``authenticate``. Pass the class to ``create_blueprint(refusals=[…])`` for the OpenAPI document.
     """
 

@@ -63,7 +63,7 @@ def field_name(endpoint: Endpoint, name: str) -> str:
         name: Name of the field.
 
     Returns:
-        The name of the field; of the code that a registration takes, which has a rule more, another one.
+        The name of the field, or ``new_machine_code`` for the code of a registration: it has one more rule.
     """
     return "new_machine_code" if endpoint is REGISTER and name == MACHINE_CODE else name
 
@@ -117,7 +117,7 @@ def answer_schema(
     Args:
         endpoint: The endpoint; its envelope is used.
         answer: The answer.
-        data: The schema of ``data`` of an app's own refusal; derived from the answer unless given.
+        data: The schema of ``data`` of a refusal that the app defines; derived from the answer unless given.
 
     Returns:
         The schema, in which the fixed parts are constants.

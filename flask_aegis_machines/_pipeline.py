@@ -25,11 +25,11 @@ from ._errors import (
 )
 from ._records import MACHINE_FIELDS, Machine, User
 from ._redaction import redact
-from ._refusals import check_refusal
+from ._refusal_checks import check_refusal
 from ._reporting import RequestInfo
+from ._request_scopes import request_scopes
 from ._responses import make_rate_limit_response, make_response
 from ._schema import ValidatedDocument
-from ._scopes import request_scopes
 from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, machine_from, require_user
 from .identity import Authenticate
 from .stores import MachineStore, UserStore
@@ -37,7 +37,7 @@ from .stores import MachineStore, UserStore
 __all__ = ["ListMachines", "Pipeline", "RegisterMachine", "VerifyMachineCode"]
 
 
-# Answered after the checks of the body.
+# The token is good, but its user is gone: answered with 10003, after the checks of the body.
 _DELETED = object()
 
 

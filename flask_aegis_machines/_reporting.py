@@ -129,7 +129,7 @@ def remove_values(error: BaseException) -> None:
     """Remove the values that an exception leads to, where it passes through to the host as it is.
 
     Args:
-        error: The exception. Its own text stays: it is the host's, or that of the end of a worker.
+        error: The exception. Its text is kept: it is the host's, or that of the end of a worker.
     """
     for each in _chain(error):
         traceback.clear_frames(each.__traceback__)

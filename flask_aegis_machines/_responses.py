@@ -12,7 +12,7 @@ from ._endpoints import Endpoint
 
 __all__ = ["make_rate_limit_response", "make_response"]
 
-# These describe the body of the limiter's response, which ours replaces.
+# These describe the body of the limiter's response, which is replaced.
 _HEADERS_OF_BODY = {"content-type", "content-length", "content-encoding"}
 
 

@@ -16,7 +16,7 @@ __all__ = ["Schema", "ValidatedDocument"]
 
 
 class ValidatedDocument:
-    """The checked fields of one request; its repr, and so no traceback, shows a value."""
+    """The checked fields of one request. Its repr shows no values, so tracebacks show none."""
 
     __slots__ = ("_values",)
 

@@ -43,8 +43,8 @@ _MACHINE_CODE_RULES = {
 }
 # Only a new binding is refused: an owner may have bound such a code before, and may check and list it.
 _NEW_MACHINE_CODE_RULES = {**_MACHINE_CODE_RULES, "check_with": "placeholders"}
-# The pattern has the ranges of what is allowed: the OpenAPI document has it, too, and dialects differ in
-# whether a pattern may name surrogates.
+# Lists the allowed ranges: the OpenAPI document has this pattern too, and not every dialect of patterns can
+# exclude surrogates.
 _FACT_RULES = {
     "type": "string",
     "nullable": True,

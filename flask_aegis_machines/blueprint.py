@@ -14,7 +14,7 @@ from ._errors import ConfigurationError, Refusal
 from ._host_session import ends_session
 from ._pipeline import ListMachines, Pipeline, RegisterMachine, VerifyMachineCode
 from ._plain_functions import require_plain
-from ._refusals import check_refusals
+from ._refusal_checks import check_refusals
 from .identity import Authenticate, check_installed, jwt_identity
 from .stores import MachineStore, UserStore
 
@@ -41,8 +41,8 @@ def create_blueprint(
         name: Name of the blueprint; choose another to mount it twice. With hyphens for underscores it is also
             the name of the blueprint's group of ``flask`` commands. Two blueprints of one name, nested under
             two parents, share that group: pass ``cli_group`` to ``register_blueprint()`` there.
-        refusals: The app's own subclasses of ``Refusal``, which ``authenticate``, a store or a hook raises.
-            The OpenAPI document that ``flask aegis-machines openapi`` prints has their answers.
+        refusals: Subclasses of ``Refusal`` that the app defines, for ``authenticate``, stores and hooks to
+            raise. The OpenAPI document that ``flask aegis-machines openapi`` prints has their answers.
 
     Returns:
         A new blueprint. It needs no app yet, and may be nested and mounted under any ``url_prefix``.

@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ._errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
 from ._host_session import ending_session
 from ._plain_functions import require_plain
-from ._token_checks import problems_of_jwt, problems_of_keys, problems_of_login
+from ._token_setup import problems_of_jwt, problems_of_keys, problems_of_login
 
 __all__ = [
     "Authenticate",
@@ -144,7 +144,7 @@ def check_installed(authenticate: Authenticate) -> None:
         authenticate: What the host passed to ``create_blueprint()``.
 
     Raises:
-        ConfigurationError: It is one of ours and its library is not installed.
+        ConfigurationError: Its library is not installed.
     """
     for ready, module, package in (
         (jwt_identity, "flask_jwt_extended", "Flask-JWT-Extended"),

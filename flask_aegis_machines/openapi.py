@@ -31,7 +31,7 @@ def document(prefix: str = "", refusals: Sequence[type[Refusal]] = ()) -> dict[s
 
     Args:
         prefix: The ``url_prefix`` under which the blueprint is mounted.
-        refusals: The app's own refusals, as given to ``create_blueprint()``.
+        refusals: The refusals that the app defines, as given to ``create_blueprint()``.
 
     Returns:
         The document, ready for JSON.

@@ -18,7 +18,7 @@ from flask_aegis_machines import (
     jwt_identity,
     login_identity,
 )
-from flask_aegis_machines._token_checks import PLACEHOLDER_SECRETS
+from flask_aegis_machines._token_setup import PLACEHOLDER_SECRETS
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from tests.support.commands import SECRET, DuckMachines, DuckUsers, FailingStore, invoke, make_app

@@ -98,7 +98,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         "test_a_race_has_one_winner",
         "test_a_machine_is_kept_as_it_came",
-        "test_the_owner_is_told_apart",
+        "test_the_owner_is_recognized",
         "test_pages_join_without_gap_or_repetition",
         "test_a_page_after_a_strangers_machine_is_empty",
     ],

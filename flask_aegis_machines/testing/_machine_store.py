@@ -62,7 +62,7 @@ class MachineStoreContract(MachineStoreRaces):
         (kept,) = reopened.list_for(first)
         assert replace(kept, registered_at=None) == make_machine()
 
-    def test_the_owner_is_told_apart(
+    def test_the_owner_is_recognized(
         self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]
     ) -> None:
         """The owner who binds the code again is refused as its owner, and nothing changes."""
@@ -117,7 +117,7 @@ class MachineStoreContract(MachineStoreRaces):
     def test_a_page_after_a_strangers_machine_is_empty(
         self, store: MachineStore, owners: tuple[User, User]
     ) -> None:
-        """A code that is not the user's own leads nowhere, and tells nothing."""
+        """A code of another user gives an empty page, as an unknown code does."""
         store.bind(make_machine("1" * 31 + "x"), owners[0])
         store.bind(make_machine("2" * 31 + "x"), owners[1])
         store.bind(make_machine("4" * 31 + "x"), owners[0])

@@ -1,4 +1,4 @@
-"""Stores on a host's own SQLAlchemy models, with or without Flask-SQLAlchemy, from SQLAlchemy 1.4 on."""
+"""Stores on the SQLAlchemy models of the host, with or without Flask-SQLAlchemy, from SQLAlchemy 1.4 on."""
 
 from ._machine_store import SQLAlchemyMachineStore
 from ._mixins import AccountMixin, MachineMixin

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 __all__ = ["NO_KEY", "advice_for"]
 
 NO_KEY = (
-    "the live table has no plain unique key on the machine code alone, so a code could get two owners: add "
+    "the live table has no plain unique key on only the machine code, so a code could get two owners: add "
     "one by a migration (flask aegis-machines doctor checks it)"
 )
 _DEFERRABLE = "the unique key on the machine code is deferrable: make it NOT DEFERRABLE by a migration"

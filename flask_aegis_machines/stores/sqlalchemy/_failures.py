@@ -23,7 +23,7 @@ __all__ = ["NO_KEY", "Failure", "NothingStored", "classify", "describe"]
 
 
 class NothingStored(StoreFailure):
-    """The INSERT reported no row, or another row than ours, and no bound code explains it."""
+    """The INSERT reported no row, or another row than the one sent, and no bound code explains it."""
 
 
 class Failure(Enum):

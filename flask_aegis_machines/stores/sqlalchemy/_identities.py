@@ -27,7 +27,7 @@ def bind_type(column: Column[Any]) -> Any:
 
 
 def column_value(identity: str, column: Column[Any], dialect: Dialect) -> object | None:
-    """Convert an identity to the type of its column, in Python: no error of a server decides who somebody is.
+    """Convert an identity to the type of its column in Python, so that no server error decides who a user is.
 
     Args:
         identity: The identity of a token.

@@ -40,7 +40,7 @@ class Insert:
         self._numbers = count()
         self._code, self._attempt = code.key, attempt.key
         self._plain = insert(table).inline()
-        # A conflict with a committed row is no error on the server, so its log has no values of ours.
+        # A conflict with a committed row is no error on the server, so its log has no values.
         self._postgresql_many = (
             postgresql.insert(table).inline().on_conflict_do_nothing(index_elements=[code])
         )

@@ -1,4 +1,4 @@
-"""The machine store on a host's own model."""
+"""The machine store on a model of the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flask_aegis_machines._records import MACHINE_FIELDS, Machine, Owner, User
 from flask_aegis_machines.stores import MachineStore
 
 from ._binding import Binding
-from ._diagnosis import problems_of_machines
+from ._doctor import problems_of_machines
 from ._model import machine_columns, mapper_of, unpadded
 from ._transactions import SessionFactory, Transactions
 from ._trial import try_binding

@@ -17,8 +17,8 @@ def _exact(length: int) -> TypeEngine[str]:
     return String(length).with_variant(exact, "mysql").with_variant(exact, "mariadb")
 
 
-def _instant() -> TypeEngine[Any]:
-    """A moment to the microsecond, for MySQL and MariaDB too."""
+def _timestamp() -> TypeEngine[Any]:
+    """Return the type of a timestamp with microseconds, on MySQL and MariaDB too."""
     instant = mysql.DATETIME(fsp=6)
     return DateTime(timezone=True).with_variant(instant, "mysql").with_variant(instant, "mariadb")
 
@@ -29,7 +29,7 @@ class MachineMixin:
     The host's model adds a primary key and ``user_id``, whose type is that of ``User.key``; a foreign key
     and an index on it are advised. ``machine_code`` has a unique index, ``ix_<table>_machine_code`` unless
     the host's naming convention says otherwise: that index decides who owns a code. ``attempt`` (32 hex
-    digits) tells the request that wrote a row from every other one, so that a lost reply can be cleared up.
+    digits) identifies the request that wrote a row: after a lost reply it shows whose row is found.
     """
 
     machine_code = Column(_exact(32), unique=True, index=True, nullable=False)
@@ -43,7 +43,7 @@ class MachineMixin:
     machine_cpu = Column(_exact(255), nullable=False)
     machine_motherboard = Column(_exact(255), nullable=False)
     machine_mac_address = Column(_exact(255), nullable=False)
-    registered_at = Column(_instant(), nullable=False)
+    registered_at = Column(_timestamp(), nullable=False)
     attempt = Column(_exact(32), nullable=False)
 
 

@@ -150,14 +150,16 @@ def begin_savepoint(connection: Connection) -> Transaction:
     Raises:
         ConfigurationError: The connection is in autocommit, where there is no transaction to join.
     """
-    # The driver of SQLite begins no transaction for a SAVEPOINT: its RELEASE would then commit.
     driver_connection: Any = connection.connection.dbapi_connection
-    # MySQL accepts a SAVEPOINT in autocommit, stores the row, and fails at the RELEASE.
-    if getattr(driver_connection, "get_autocommit", bool)():
+    # MySQL accepts a SAVEPOINT in autocommit, stores the row, and fails at the RELEASE. Its drivers have this
+    # method.
+    has_autocommit = getattr(driver_connection, "get_autocommit", lambda: False)
+    if has_autocommit():
         raise ConfigurationError(
-            "The connection is in autocommit, so there is no transaction of yours to join: give the session "
+            "The connection is in autocommit, so there is no transaction to join: give the session "
             "an engine with ordinary transactions."
         )
+    # The driver of SQLite begins no transaction for a SAVEPOINT: its RELEASE would then commit.
     if connection.dialect.name == "sqlite" and not getattr(driver_connection, "in_transaction", True):
         connection.exec_driver_sql("BEGIN")
     return connection.begin_nested()

@@ -1,4 +1,4 @@
-"""The user store on a host's own model."""
+"""The user store on a model of the host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flask_aegis_machines._errors import ConfigurationError, StoreFailure
 from flask_aegis_machines._records import User
 from flask_aegis_machines.stores import UserStore
 
-from ._diagnosis import problems_of_users
+from ._doctor import problems_of_users
 from ._identities import bind_type, column_value
 from ._model import is_text, mapper_of, unpadded
 from ._transactions import SessionFactory, Transactions

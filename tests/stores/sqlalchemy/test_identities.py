@@ -194,5 +194,5 @@ def test_several_rows_of_one_code_are_no_owner(engine: Engine) -> None:
         connection.execute(text(f"INSERT INTO keyless ({columns}) SELECT {columns} FROM keyless"))
     with pytest.raises(StoreFailure, match="several rows with one machine code"):
         store.owner_of(make_machine().machine_code)
-    with pytest.raises(StoreFailure, match="no plain unique key on the machine code"):
+    with pytest.raises(StoreFailure, match="no plain unique key on only the machine code"):
         store.bind(make_machine(), User(1, "ASD000001", ""))

@@ -445,7 +445,7 @@ def test_a_timestamp_is_stored_in_utc(store: SQLAlchemyMachineStore) -> None:
         store.bind(replace(make_machine("1" * 31 + "x"), registered_at=datetime(2026, 1, 1)), FIRST)
 
 
-def test_the_owner_is_told_apart_whatever_the_type_of_its_key(store: SQLAlchemyMachineStore) -> None:
+def test_the_owner_is_recognized_whatever_the_type_of_its_key(store: SQLAlchemyMachineStore) -> None:
     """A user store of the host's may name the key as text where the column holds an integer."""
     store.bind(make_machine(), FIRST)
     with pytest.raises(MachineCodeTaken) as taken:

@@ -13,7 +13,7 @@ from flask_aegis_machines._errors import StoreFailure
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores import Notice
 
-from . import _diagnosis_mysql, _diagnosis_postgresql, _diagnosis_sqlite
+from . import _doctor_mysql, _doctor_postgresql, _doctor_sqlite
 from ._catalog import schema_of, unique_keys
 
 __all__ = ["problems_of_machines", "problems_of_users"]
@@ -21,10 +21,10 @@ __all__ = ["problems_of_machines", "problems_of_users"]
 _CODE_LENGTH, _FACT_LENGTH = 32, 255
 
 _OF_DIALECT: Mapping[str, Callable[[Connection, Mapping[str, Column[Any]]], list[str]]] = {
-    "mysql": _diagnosis_mysql.problems,
-    "mariadb": _diagnosis_mysql.problems,
-    "postgresql": _diagnosis_postgresql.problems,
-    "sqlite": _diagnosis_sqlite.problems,
+    "mysql": _doctor_mysql.problems,
+    "mariadb": _doctor_mysql.problems,
+    "postgresql": _doctor_postgresql.problems,
+    "sqlite": _doctor_sqlite.problems,
 }
 
 
@@ -99,9 +99,7 @@ def problems_of_users(
                 "with 10005: give the column a unique key by a migration."
             )
     if connection.dialect.name == "sqlite":
-        problems += [
-            each for table in tables for each in _diagnosis_sqlite.problems_of_ids(connection, table)
-        ]
+        problems += [each for table in tables for each in _doctor_sqlite.problems_of_ids(connection, table)]
     try:
         read_sample()
     except StoreFailure as failure:
@@ -153,7 +151,7 @@ def _problems_of_foreign_key(
     connection: Connection, found: Inspector, table: str, schema: str | None, owner: Column[Any]
 ) -> list[str]:
     if connection.dialect.name == "sqlite":  # whose rules SQLAlchemy reads only in some spellings
-        rules = _diagnosis_sqlite.rules_of_foreign_keys(connection, table, owner.name)
+        rules = _doctor_sqlite.rules_of_foreign_keys(connection, table, owner.name)
     else:
         keys = found.get_foreign_keys(table, schema=schema)
         rules = [

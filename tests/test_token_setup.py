@@ -12,7 +12,7 @@ from flask_jwt_extended import JWTManager
 from flask_login import LoginManager
 
 import flask_aegis_machines
-from flask_aegis_machines._token_checks import (
+from flask_aegis_machines._token_setup import (
     PLACEHOLDER_SECRETS,
     problems_of_jwt,
     problems_of_keys,
