@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ._errors import AegisMachinesError
 
-__all__ = ["describe"]
+__all__ = ["describe", "place_of"]
 
 
 def describe(error: BaseException) -> str:
@@ -24,6 +24,18 @@ def describe(error: BaseException) -> str:
     is_of_package = type(error).__module__.partition(".")[0] == __package__
     if isinstance(error, AegisMachinesError) and is_of_package and str(error):
         return str(error)
+    place = place_of(error)
+    return f"{type(error).__name__} at {place}" if place else type(error).__name__
+
+
+def place_of(error: BaseException) -> str | None:
+    """Return the file and the line that raised an exception.
+
+    Args:
+        error: The exception.
+
+    Returns:
+        Such as ``views.py:12``; ``None`` for an exception that was not raised.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return type(error).__name__ + place
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None

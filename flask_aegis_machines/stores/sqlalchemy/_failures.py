@@ -8,18 +8,17 @@ an error has its classes, its code and the names of columns and keys, and never 
 from __future__ import annotations
 
 import re
-import traceback
 from enum import Enum, auto
-from pathlib import Path
 
 from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from flask_aegis_machines._errors import StoreFailure
+from flask_aegis_machines._safe_text import place_of
 
 from ._advice import NO_KEY, advice_for
 
-__all__ = ["NO_KEY", "Failure", "NothingStored", "classify", "describe"]
+__all__ = ["NO_KEY", "Failure", "NothingStored", "classify", "describe_failure"]
 
 
 class NothingStored(StoreFailure):
@@ -137,7 +136,7 @@ def classify(error: BaseException) -> Failure:
     return Failure.OUTAGE
 
 
-def describe(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """Return a line for the log about a failure: classes, code, names of columns, and what to do.
 
     Args:
@@ -159,8 +158,8 @@ def describe(error: BaseException) -> str:
         text += f", {driver_error}"
     if named := _named_column_or_key(driver_error):
         text += f", {named}"
-    frames = traceback.extract_tb(error.__traceback__)
-    text += f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    if place := place_of(error):
+        text += f", at {place}"
     advice = advice_for(code, str(driver_error))
     return f"{text}: {advice}" if advice else text
 

@@ -16,7 +16,7 @@ from sqlalchemy.sql import ClauseElement
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 
 from ._engines import address_of, admit, require_separate_connections
-from ._failures import Failure, classify, describe
+from ._failures import Failure, classify, describe_failure
 from ._retry import Retries
 from ._unit_of_work import UnitOfWork, begin, begin_savepoint
 
@@ -110,7 +110,7 @@ class Transactions:
                 raise
             except Exception as error:
                 unit.close(error)
-                failure, text = classify(error), describe(error)
+                failure, text = classify(error), describe_failure(error)
             except BaseException as error:
                 unit.close(error)
                 raise
@@ -182,7 +182,7 @@ class Transactions:
         try:
             bind.connect().close()
         except Exception as error:
-            return f"Cannot connect to {address_of(bind)}: {describe(error)}."
+            return f"Cannot connect to {address_of(bind)}: {describe_failure(error)}."
         return None
 
     def _resolve(self) -> tuple[Engine | Connection, Callable[[Connection], Transaction]]:
@@ -214,6 +214,6 @@ class Transactions:
             session.flush()
             return session.connection({"mapper": self._mapper, "clause": self._statement})
         except Exception as error:
-            text = describe(error)
+            text = describe_failure(error)
         # Out of the handler: the driver's error quotes the values of the host's rows.
         raise StoreFailure(f"the pending rows of the session failed: {text}")

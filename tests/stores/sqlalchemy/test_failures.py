@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import exc
 
 from flask_aegis_machines import StoreFailure
-from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe
+from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe_failure
 from tests.support.databases import wrap
 
 
@@ -107,14 +107,14 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
 )
 def test_a_failure_is_told_without_values(error: Exception, told: str) -> None:
     """The classes and the code are told; a text that may quote a statement's values is not."""
-    assert describe(error) == told
+    assert describe_failure(error) == told
 
 
 def test_the_line_that_raised_is_told() -> None:
     """With no traceback to the driver, one line of it helps those who look for the cause."""
     with pytest.raises(ValueError, match="secret") as raised:
         raise ValueError("secret")
-    assert describe(raised.value).startswith("builtins.ValueError, at test_failures.py:")
+    assert describe_failure(raised.value).startswith("builtins.ValueError, at test_failures.py:")
 
 
 class Psycopg2Deadlock(Exception):
