@@ -104,8 +104,8 @@ class Page:
                     error.args = (f"{self._path}, line {block.line}: {error}",)
                     raise
         finally:
-            if self._shell.poll() is None:
-                self._stop_server()
+            stop_server = self._stop_server if self._shell.poll() is None else bool
+            stop_server()
             self._shell.kill()
             self._shell.communicate()
 

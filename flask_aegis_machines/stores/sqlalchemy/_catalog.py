@@ -39,7 +39,8 @@ _MYSQL = text(
     """
     SELECT
         (SELECT count(*) FROM information_schema.triggers
-         WHERE event_object_table = :table AND event_manipulation = 'INSERT'),
+         WHERE event_object_schema = coalesce(:schema, database()) AND event_object_table = :table
+         AND event_manipulation = 'INSERT'),
         (SELECT count(*) FROM information_schema.user_privileges
          WHERE privilege_type = 'TRIGGER' AND grantee = account.grantee)
         + (SELECT count(*) FROM information_schema.schema_privileges

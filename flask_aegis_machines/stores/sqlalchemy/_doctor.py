@@ -88,16 +88,16 @@ def problems_of_users(
     if missing_tables := _missing_tables(connection, tables):
         return missing_tables
     connection.execute(look_up.limit(0), {"identity": None}).all()  # fails without a column
-    found, table = inspect(connection), identity.table
-    name, schema = getattr(table, "name", None), schema_of(connection, table)
+    found: Inspector = inspect(connection)
+    table: Any = identity.table
+    name, schema = table.name, schema_of(connection, table)
     problems = []
-    if name is not None:
-        indexes = found.get_indexes(name, schema=schema, include_auto_indexes=True)
-        if [identity.name] not in unique_keys(found, name, schema, indexes):
-            problems.append(
-                f"Nothing makes {identity.name} of table {name} unique, and a token of two users is refused "
-                "with 10005: give the column a unique key by a migration."
-            )
+    indexes = found.get_indexes(name, schema=schema, include_auto_indexes=True)
+    if [identity.name] not in unique_keys(found, name, schema, indexes):
+        problems.append(
+            f"Nothing makes {identity.name} of table {name} unique, and a token of two users is refused "
+            "with 10005: give the column a unique key by a migration."
+        )
     if connection.dialect.name == "sqlite":
         problems += [each for table in tables for each in _doctor_sqlite.problems_of_ids(connection, table)]
     try:

@@ -99,6 +99,5 @@ def _drop_inherited_pool(engine: Engine, parent: _Process | None) -> None:
 def _is_in_memory(engine: Engine) -> bool:
     """Return whether the database is SQLite in memory: a new connection would lose its tables."""
     url = engine.url
-    if engine.dialect.name != "sqlite":
-        return False
-    return url.database in (None, "", ":memory:") or "mode=memory" in str(url)
+    has_memory_url = url.database in (None, "", ":memory:") or "mode=memory" in str(url)
+    return engine.dialect.name == "sqlite" and has_memory_url

@@ -51,20 +51,19 @@ class UnitOfWork:
         return self._connection
 
     def commit(self) -> None:
-        """Commit the transaction; release the savepoint where the transaction is the host's."""
-        transaction, self._transaction = self._transaction, None
-        if transaction is not None:
-            self.may_have_committed = True
-            try:
-                if self._is_committed():
-                    transaction.rollback()  # which the engine skips
-                else:
-                    transaction.commit()
-            except BaseException:
-                # Without this, SQLite keeps the transaction open in the pool, and its next user commits it.
-                with suppress(Exception):
-                    transaction.rollback()
-                raise
+        """Commit the transaction that has begun; release the savepoint in a transaction of the host."""
+        transaction, self._transaction = cast(Transaction, self._transaction), None
+        self.may_have_committed = True
+        try:
+            if self._is_committed():
+                transaction.rollback()  # which the engine skips
+            else:
+                transaction.commit()
+        except BaseException:
+            # Without this, SQLite keeps the transaction open in the pool, and its next user commits it.
+            with suppress(Exception):
+                transaction.rollback()
+            raise
 
     def rollback(self) -> None:
         """Roll the transaction back; to the savepoint where the transaction is the host's."""

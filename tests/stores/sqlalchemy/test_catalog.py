@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Integer, text
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import Session, declarative_base
+from sqlalchemy.orm import Session, declarative_base, sessionmaker
 
 from flask_aegis_machines import ConfigurationError, StoreFailure
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
@@ -54,6 +54,19 @@ def test_each_schema_is_looked_at(engine: Engine) -> None:
         with engine.begin() as connection:
             for tenant in ("good", "bad"):
                 connection.execute(text(f"DROP DATABASE IF EXISTS {name}_{tenant}"))
+
+
+@on("sqlite")
+def test_another_database_is_asked_for_its_keys(
+    engine: Engine, store: SQLAlchemyMachineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain INSERT does not report a missing key, so the store looks for it."""
+    monkeypatch.setattr(engine.dialect, "name", "another")
+    store.bind(make_machine(), FIRST)
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_machine_machine_code"))
+    with pytest.raises(ConfigurationError, match="A machine could get two owners"):
+        SQLAlchemyMachineStore(sessionmaker(engine), Machine).bind(make_machine(), FIRST)
 
 
 @on(*MARIADB)

@@ -70,6 +70,24 @@ def child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on("sqlite")
+def test_two_threads_prepare_an_engine_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that waited for the lock finds the engine prepared."""
+    process = _engines._processes.setdefault(os.getpid(), _engines._Process())
+
+    class OtherThreadFirst:
+        def __enter__(self) -> None:
+            process.pools[engine.dialect] = engine.pool
+
+        def __exit__(self, *of_exception: object) -> None:
+            """Release nothing."""
+
+    monkeypatch.setattr(process, "lock", OtherThreadFirst())
+    pool = engine.pool
+    _engines.admit(engine, os.getpid() + 1)
+    assert engine.pool is pool
+
+
+@on("sqlite")
 class TestAfterAFork:
     """The pool that a child inherits belongs to its parent."""
 

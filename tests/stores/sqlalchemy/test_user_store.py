@@ -261,6 +261,20 @@ def test_what_cannot_be_a_key_is_not_looked_up(engine: Engine, kind: Any, identi
     assert len(statements) == reads
 
 
+def test_a_type_of_the_host_may_hold_text() -> None:
+    """A type that does not say what it returns is accepted at mount."""
+    base: Any = declarative_base()
+
+    class Person(base):
+        __tablename__ = "person"
+        key = Column(Integer, primary_key=True)
+        speed_id = Column(Silent())
+        number = Column(Silent())
+
+    names = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
+    assert SQLAlchemyUserStore(sessionmaker(), Person, **names)
+
+
 def test_what_users_lack_is_told(engine: Engine, sessions: sessionmaker[Session]) -> None:
     """Doctor hears of a table or a column that is missing before the first request does."""
     store = SQLAlchemyUserStore(sessions, Account, **COLUMNS)
