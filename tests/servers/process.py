@@ -29,6 +29,7 @@ LOOPBACK = "127.0.0.1"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _M = TypeVar("_M", bound="Managed")
+_T = TypeVar("_T")
 _given_ports: set[int] = set()
 
 
@@ -281,6 +282,14 @@ def _guard(root: Path) -> None:
     kill_processes_in(root)
     remove_shared_memory(root)
     shutil.rmtree(root, ignore_errors=True)
+
+
+def try_again(call: Callable[[], _T], error: type[Exception], tries: int = 20) -> _T:
+    """Return what a call returns, where a race may make it fail a few times."""
+    for _ in range(tries - 1):
+        with contextlib.suppress(error):
+            return call()
+    return call()
 
 
 if __name__ == "__main__":
