@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 from . import _reporting
+from ._optional_methods import optional_method
 from .stores import MachineStore, UserStore
 
 __all__ = ["request_scopes"]
@@ -30,7 +31,7 @@ def request_scopes(users: UserStore, machines: MachineStore) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for store in (users, machines):
-            scope: AbstractContextManager[None] = getattr(store, "request_scope", nullcontext)()
+            scope: AbstractContextManager[None] = optional_method(store, UserStore.request_scope)()
             scope.__enter__()
             stack.push(partial(_leave, scope))
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from . import _cli, _config
 from ._errors import ConfigurationError, Refusal
 from ._host_session import ends_session
+from ._optional_methods import optional_method
 from ._pipeline import ListMachines, Pipeline, RegisterMachine, VerifyMachineCode
 from ._plain_functions import require_plain
 from ._refusal_checks import check_refusals
@@ -85,9 +86,7 @@ def create_blueprint(
         _config.check(state.app.config)
         check_installed(authenticate)
         for store in (users, machines):
-            check_mount: Callable[[object], None] | None = getattr(store, "check_mount", None)
-            if check_mount is not None:
-                check_mount(state.app)
+            optional_method(store, UserStore.check_mount)(state.app)
         for pipeline in (register, verify, get):
             parts = (state.name_prefix, state.name, pipeline.endpoint.name)
             pipelines[".".join(filter(None, parts))] = pipeline
