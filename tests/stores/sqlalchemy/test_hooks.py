@@ -21,7 +21,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from flask_aegis_machines.testing import make_machine
-from tests.support.databases import LostCommits, lost_connection
+from tests.support.databases import Fault, LostCommits, lost_connection
 
 from .conftest import DRIVERS, on
 
@@ -274,6 +274,15 @@ class TestWithin:
             store_on(engine, within=audit).bind(make_machine(), FIRST)
         assert rows(database) == ([], [])
         engine.dispose()
+
+    @on("postgresql-psycopg", "postgresql-psycopg2", "mariadb-pymysql", "mariadb-mysqlclient")
+    def test_a_connection_lost_at_the_question_about_autocommit_is_no_autocommit(
+        self, database: Engine
+    ) -> None:
+        """The binding is tried again, as after any outage, and not refused for good."""
+        fault = Fault(database, "SAVEPOINT", "before", 1, lost_connection())
+        store_on(database, within=audit).bind(make_machine(), FIRST)
+        assert (fault.fired, rows(database)) == (1, ([CODE], [CODE]))
 
     def test_an_import_binds_one_by_one(self, database: Engine) -> None:
         """The hook sees each machine, and refuses its own only."""
