@@ -45,7 +45,7 @@ class RequestInfo:
         self.is_bound_now = False
 
     @property
-    def user_id(self) -> str | None:
+    def redacted_id_number(self) -> str | None:
         """Return the ID number of the user, redacted; ``None`` while the user is not known."""
         return None if self.user is None else redact(self.user.id_number)
 
@@ -72,7 +72,7 @@ def log_answer(info: RequestInfo, answer: Answer) -> None:
         if _log.isEnabledFor(logging.INFO):
             user = "an unknown user"
             if info.user is not None:
-                user = f"user {info.user_key} ({info.user_id})"
+                user = f"user {info.user_key} ({info.redacted_id_number})"
             _log.info("%s: %s for %s", request.endpoint, answer.code, user, extra=_extra(info, answer))
 
 
@@ -184,7 +184,7 @@ def _send(signal: NamedSignal, info: RequestInfo, answer: Answer) -> None:
         app = _current_app()
         arguments = {
             "code": answer.code,
-            "user_id": info.user_id,
+            "user_id": info.redacted_id_number,
             "user_key": info.user_key,
             "machine": info.machine,
         }

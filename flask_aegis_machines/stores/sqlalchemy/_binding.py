@@ -87,7 +87,7 @@ class Binding:
         violation: IntegrityError | None = None
         unit.may_have_committed = not must_be_undoable  # an engine in autocommit commits the INSERT
         # A trigger could delete the row of the owner before the INSERT meets it: look first.
-        if not (table.has_triggers and self.insert.is_bound(unit.connection, machine.machine_code)):
+        if not (table.has_triggers and self.insert.look_for(unit.connection, machine.machine_code)):
             try:
                 is_stored = self.insert.one(unit.connection, {**self.constants, **row}, user)
             except IntegrityError as error:
@@ -95,14 +95,14 @@ class Binding:
         if is_stored:
             if self.within is not None:
                 self.within(unit.connection, machine, user)
-            is_shown = not (table.is_read_back or self.within is not None) or self.insert.are_stored(
+            is_shown = not (table.must_be_read_back or self.within is not None) or self.insert.read_back(
                 unit.connection, [(row, user)]
             )
             if not is_shown:
                 raise NothingStored(CHANGED)
             unit.commit()
             return
-        if violation is not None or table.is_read_back:
+        if violation is not None or table.must_be_read_back:
             unit.rollback()  # a trigger may have stored the row elsewhere
         self._require_own_row(machine, user, row, unit, violation)
 
@@ -163,7 +163,7 @@ class Binding:
                 self.insert.many(unit.connection, new_rows)
             except IntegrityError:
                 return False
-            if not self.insert.are_stored(unit.connection, expected):
+            if not self.insert.read_back(unit.connection, expected):
                 return False
             unit.commit()
             return True

@@ -76,17 +76,17 @@ class LiveTable(NamedTuple):
 
     Args:
         has_triggers: Whether a trigger, a view or a child table may change what an INSERT does.
-        is_read_back: Whether the row must be read back before the COMMIT.
+        must_be_read_back: Whether the row must be read back before the COMMIT.
         is_transactional: Whether a ROLLBACK undoes what a statement stored.
     """
 
     has_triggers: bool
-    is_read_back: bool
+    must_be_read_back: bool
     is_transactional: bool = True
 
 
 # The INSERT reports it.
-_MISSING = LiveTable(has_triggers=False, is_read_back=True)
+_MISSING = LiveTable(has_triggers=False, must_be_read_back=True)
 
 
 class Catalog:

@@ -100,7 +100,7 @@ class Insert:
         statements = {"postgresql": self._postgresql_many, "sqlite": self._sqlite}
         connection.execute(statements.get(connection.dialect.name, self._plain), list(rows))
 
-    def are_stored(self, connection: Connection, rows: Sequence[tuple[Mapping[str, Any], User]]) -> bool:
+    def read_back(self, connection: Connection, rows: Sequence[tuple[Mapping[str, Any], User]]) -> bool:
         """Return whether the table shows exactly one row for each code, and that it is the given one.
 
         Args:
@@ -108,14 +108,15 @@ class Insert:
             rows: The values by column key, each with its owner.
         """
         expected = {row[self._code]: (row, user) for row, user in rows}
-        statement = self._unprepared(self._stored, connection)
+        # One row is a request's, whose statement should be compiled once and prepared.
+        statement = self._stored if len(rows) == 1 else self._unprepared(self._stored, connection)
         found = connection.execute(statement, {"codes": list(expected)}).all()
         exact = [row for row in found if row[0] in expected]
         return len(exact) == len(expected) == len({row[0] for row in exact}) and all(
             self._is_row(row, *expected[row[0]]) for row in exact
         )
 
-    def is_bound(self, connection: Connection, machine_code: str) -> bool:
+    def look_for(self, connection: Connection, machine_code: str) -> bool:
         """Return whether the table shows a row with exactly this code, without a lock.
 
         Args:

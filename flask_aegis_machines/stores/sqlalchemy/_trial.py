@@ -62,7 +62,7 @@ def try_binding(
             return ["The trial failed: the database stored no row. Look for triggers that skip rows."]
         if binding.within is not None:
             binding.within(unit.connection, machine, user)
-        if not binding.insert.are_stored(unit.connection, [(row, user)]):
+        if not binding.insert.read_back(unit.connection, [(row, user)]):
             return ["The trial failed: the table does not show the row that was stored. Look for triggers."]
         if not binding.insert.conflicting(unit.connection, machine.machine_code):
             return ["The trial failed: the stored row cannot be locked FOR SHARE."]

@@ -284,6 +284,15 @@ class TestWithin:
         store_on(database, within=audit).bind(make_machine(), FIRST)
         assert (fault.fired, rows(database)) == (1, ([CODE], [CODE]))
 
+    @on("postgresql-psycopg")
+    def test_each_statement_is_compiled_once(self, database: Engine) -> None:
+        """A host's cache of compiled statements is not filled by ours."""
+        store, sizes = store_on(database, within=audit), []
+        for number in range(4):
+            store.bind(make_machine(f"{number:032}"), FIRST)
+            sizes.append(len(database._compiled_cache))  # type: ignore[arg-type]
+        assert sizes[0] == sizes[-1] > 0
+
     def test_an_import_binds_one_by_one(self, database: Engine) -> None:
         """The hook sees each machine, and refuses its own only."""
 
