@@ -43,8 +43,8 @@ class Answer(NamedTuple):
     result: str
 
 
-# 1000x: the API document and its neighbours, to the letter. A code means different things by status and
-# endpoint. 10 + HTTP status: what the documents are silent about.
+# The codes 10000 to 10006 and their texts are those of the API document and its neighbours, to the letter.
+# The others are ours: 10, then the HTTP status. What a code means depends on the status and the endpoint.
 REGISTERED = Answer(200, "10000", "Machine registered successfully")
 NOT_BOUND = Answer(200, "10000", "Machine code not bound")
 BOUND_TO_USER = Answer(200, "10002", "Machine code already bound to this user")
@@ -65,24 +65,4 @@ TOO_LARGE = Answer(413, "10413", "Request body too large")
 UNSUPPORTED_TYPE = Answer(415, "10415", "Content-Type must be application/json")
 TOO_MANY_REQUESTS = Answer(429, "10429", "Too many requests")
 
-ANSWERS: tuple[Answer, ...] = (
-    REGISTERED,
-    NOT_BOUND,
-    BOUND_TO_USER,
-    BOUND,
-    RETRIEVED,
-    CLOSED,
-    INVALID_ID,
-    NO_USER,
-    CHECK_NO_USER,
-    TAKEN,
-    INTERNAL_ERROR,
-    CHECK_FAILED,
-    LIST_FAILED,
-    MISMATCH,
-    INVALID_REQUEST,
-    UNAUTHORIZED,
-    TOO_LARGE,
-    UNSUPPORTED_TYPE,
-    TOO_MANY_REQUESTS,
-)
+ANSWERS: tuple[Answer, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Answer))

@@ -70,7 +70,7 @@ def _read() -> bytes:
     try:
         # A chunked body has no length: never read more than one byte too many.
         body = _read_stream(MAX_BYTES + 1)
-        # Empty also where a hook of the host has read the body before us; then the request has kept it.
+        # The stream is also empty if a hook of the host has read the body. Werkzeug has cached it then.
         body = body or request.get_data()
     except RequestEntityTooLarge:
         raise PayloadTooLarge from None

@@ -117,7 +117,7 @@ def read_rows(file: TextIO) -> Iterator[Row]:
 
 def _broken(first: int, last: int, fault: str) -> Row:
     if last > first:
-        fault += f"; all up to line {last} was read as one row"
+        fault += f"; the lines up to {last} were read as one row"
     return Row(first, {}, fault)
 
 

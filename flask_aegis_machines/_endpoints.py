@@ -38,8 +38,8 @@ class Endpoint:
         config_key: The config key that opens and closes the endpoint.
         successes: The answers with status 200.
         envelope: ``{status, code, result, data}`` or ``{status, code, info, result}``.
-        errors: The other answers, as the registration gives them.
-        replaced: Answers of this endpoint in place of those in ``errors``.
+        errors: The error answers, as the registration gives them.
+        replacements: What this endpoint answers in place of some of them.
     """
 
     folder: str
@@ -50,7 +50,7 @@ class Endpoint:
     successes: tuple[Answer, ...]
     envelope: Literal["data", "info"] = "data"
     errors: tuple[Answer, ...] = _ERRORS
-    replaced: Mapping[Answer, Answer] = field(default_factory=dict)
+    replacements: Mapping[Answer, Answer] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -60,9 +60,9 @@ class Endpoint:
     @property
     def answers(self) -> tuple[Answer, ...]:
         """Return every answer of this endpoint, the successful ones first."""
-        return (*self.successes, *map(self.own_answer, self.errors))
+        return (*self.successes, *map(self.answer_for, self.errors))
 
-    def own_answer(self, answer: Answer) -> Answer:
+    def answer_for(self, answer: Answer) -> Answer:
         """Return what this endpoint answers in place of an answer of the registration.
 
         Args:
@@ -71,7 +71,7 @@ class Endpoint:
         Returns:
             The answer with the code and the words of this endpoint.
         """
-        return self.replaced.get(answer, answer)
+        return self.replacements.get(answer, answer)
 
 
 REGISTER = Endpoint(
@@ -91,7 +91,7 @@ VERIFY = Endpoint(
     config_key=_config.VERIFY_OPEN,
     successes=(_answers.NOT_BOUND, _answers.BOUND_TO_USER, _answers.BOUND),
     envelope="info",
-    replaced={
+    replacements={
         _answers.NO_USER: _answers.CHECK_NO_USER,
         _answers.INTERNAL_ERROR: _answers.CHECK_FAILED,
     },
@@ -103,7 +103,7 @@ GET = Endpoint(
     schema=_validation.LISTING,
     config_key=_config.GET_OPEN,
     successes=(_answers.RETRIEVED,),
-    replaced={_answers.INTERNAL_ERROR: _answers.LIST_FAILED},
+    replacements={_answers.INTERNAL_ERROR: _answers.LIST_FAILED},
 )
 
 ENDPOINTS = (REGISTER, VERIFY, GET)

@@ -39,8 +39,9 @@ def ending_session(
 
     Returns:
         A callable for ``create_blueprint(authenticate=…)``. It rolls the session back after ``authenticate``,
-        whether that returned or raised. It raises ``ConfigurationError`` where this would undo rows of the
-        host.
+        whether that returned or raised. It raises ``ConfigurationError`` where this would undo rows that are
+        pending in the session, or that ``authenticate`` has written. It cannot see what was flushed before,
+        nor SQL that was executed as text: those are undone.
 
     Raises:
         ConfigurationError: ``authenticate`` is async.

@@ -37,10 +37,6 @@ from .stores import MachineStore, UserStore
 __all__ = ["ListMachines", "Pipeline", "RegisterMachine", "VerifyMachineCode"]
 
 
-# The token is good, but its user is gone: answered with 10003, after the checks of the body.
-_DELETED = object()
-
-
 class Pipeline(ABC):
     """Handles the requests to one endpoint.
 
@@ -103,14 +99,14 @@ class Pipeline(ABC):
         if isinstance(error, Refusal):
             try:
                 check_refusal(type(error))
-                answer = self.endpoint.own_answer(error.answer)
+                answer = self.endpoint.answer_for(type(error).answer)
                 response = make_response(self.endpoint, answer, error.data)
             except Exception as failure:
                 error = failure
             else:
                 self._report(info, answer)
                 return response
-        answer = self.endpoint.own_answer(_answers.INTERNAL_ERROR)
+        answer = self.endpoint.answer_for(_answers.INTERNAL_ERROR)
         _reporting.report_failure(info, answer, error)
         return make_response(self.endpoint, answer)
 
@@ -132,12 +128,13 @@ class Pipeline(ABC):
             identity = self._authenticate()
         except WerkzeugUnauthorized:
             raise Unauthorized from None
-        except UserNotFound:
-            identity = _DELETED
+        except UserNotFound:  # answered with 10003 after the checks of the body
+            info.is_authenticating = False
+            return None
         info.is_authenticating = False
         if identity is None or identity is False or identity == "":
             raise Unauthorized
-        return None if identity is _DELETED else str(identity)
+        return str(identity)
 
     def _machine(self, document: ValidatedDocument) -> Machine | None:
         """Return the machine that a request is to register."""

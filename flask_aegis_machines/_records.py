@@ -90,7 +90,7 @@ class Machine:
         return "<Machine, values withheld>"
 
 
-# A new fact also goes into _openapi_schemas.py (its meaning), stores/sqlalchemy/_mixins.py (its column) and
-# testing/_sample.py.
+# A new fact also goes into _openapi_schemas.py (its meaning), stores/sqlalchemy/_mixins.py (its column, and
+# so a migration of every host) and testing/_sample.py. Clients that do not send it get 10400.
 #: The names of the fields that a client sends of a machine, in the order of the API document.
 MACHINE_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Machine) if f.name != "registered_at")

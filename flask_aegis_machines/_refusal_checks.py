@@ -9,7 +9,7 @@ from ._errors import ConfigurationError, Refusal
 
 __all__ = ["check_refusal", "check_refusals"]
 
-_OWN_CODES = {answer.code for answer in ANSWERS}
+_PACKAGE_CODES = {answer.code for answer in ANSWERS}
 
 
 def check_refusal(refusal: type[Refusal]) -> None:
@@ -30,7 +30,7 @@ def check_refusal(refusal: type[Refusal]) -> None:
         raise ConfigurationError(f"The status of {refusal.__name__} must be from 400 to 599.")
     if answer in ANSWERS:
         return
-    if answer.code in _OWN_CODES:
+    if answer.code in _PACKAGE_CODES:
         raise ConfigurationError(
             f"The code {answer.code} of {refusal.__name__} already has a meaning: choose one that does not "
             "begin with 10."

@@ -159,7 +159,7 @@ def _stand_in(error: BaseException) -> AegisMachinesError:
             break
     else:
         stand_in = UnexpectedError(", from ".join(map(describe, chain)))
-    # Without the frame that caught the exception: it runs still, and has the exception in a variable.
+    # Without the first frame: it is still running, and has the exception in a variable.
     return stand_in.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
@@ -172,8 +172,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        waiting += getattr(each, "exceptions", ())
-        waiting += [led for led in (each.__cause__, each.__context__) if led is not None]
+        members = getattr(each, "exceptions", None)  # an exception of the host may use the name for anything
+        others = (*(members if isinstance(members, (list, tuple)) else ()), each.__cause__, each.__context__)
+        waiting += [other for other in others if isinstance(other, BaseException)]
 
 
 def _send(signal: NamedSignal, info: RequestInfo, answer: Answer) -> None:

@@ -131,5 +131,5 @@ class Schema:
 
 
 def _without_content(value: object) -> object:
-    """Return an empty list or object for any other: Cerberus copies values in full, however deep they are."""
+    """Replace a list or object by an empty one: Cerberus copies values in full, however deep they are."""
     return type(value)() if isinstance(value, (dict, list)) else value

@@ -37,8 +37,8 @@ def create_blueprint(
         machines: Where machines are bound.
         authenticate: Returns the identity of the current request's caller (a string, an integer, a UUID).
             ``users`` gets it as ``str``. If it returns ``None`` or raises ``Unauthorized``, the client gets
-            401/10401. A 429 that it raises is answered as a rate limiter's. Other exceptions go to the error
-            handlers of the host.
+            401/10401. If it raises a 429, the client gets 429/10429 with the headers of that exception. Other
+            exceptions go to the error handlers of the host.
         name: Name of the blueprint; choose another to mount it twice. With hyphens for underscores it is also
             the name of the blueprint's group of ``flask`` commands. Two blueprints of one name, nested under
             two parents, share that group: pass ``cli_group`` to ``register_blueprint()`` there.

@@ -40,7 +40,7 @@ def document(prefix: str = "", refusals: Sequence[type[Refusal]] = ()) -> dict[s
         importlib.metadata.PackageNotFoundError: The package was copied and not installed.
     """
     # A refusal that inherits an answer of the package is in the document already.
-    own_answers = [
+    app_answers = [
         answer for answer in dict.fromkeys(refusal.answer for refusal in refusals) if answer not in ANSWERS
     ]
     return {
@@ -57,9 +57,9 @@ def document(prefix: str = "", refusals: Sequence[type[Refusal]] = ()) -> dict[s
         "servers": [{"url": prefix.rstrip("/") or "/"}],
         "tags": [{"name": _TAG, "description": "Machines that are bound to accounts."}],
         "security": [{"token": []}],
-        "paths": {endpoint.path: {"post": _operation(endpoint, own_answers)} for endpoint in ENDPOINTS},
+        "paths": {endpoint.path: {"post": _operation(endpoint, app_answers)} for endpoint in ENDPOINTS},
         "components": {
-            "schemas": _schemas(own_answers),
+            "schemas": _schemas(app_answers),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "Obtained by signing in."}
             },
@@ -67,9 +67,9 @@ def document(prefix: str = "", refusals: Sequence[type[Refusal]] = ()) -> dict[s
     }
 
 
-def _operation(endpoint: Endpoint, own_answers: list[Answer]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, app_answers: list[Answer]) -> dict[str, Any]:
     by_status: dict[str, list[Answer]] = {}
-    for answer in (*endpoint.answers, *own_answers):
+    for answer in (*endpoint.answers, *app_answers):
         by_status.setdefault(str(answer.status), []).append(answer)
     return {
         "operationId": endpoint.name,
@@ -94,13 +94,13 @@ def _response(endpoint: Endpoint, answers: list[Answer]) -> dict[str, Any]:
     return {**response, "headers": headers} if headers else response
 
 
-def _schemas(own_answers: list[Answer]) -> dict[str, Any]:
+def _schemas(app_answers: list[Answer]) -> dict[str, Any]:
     requests, answers, fields = {}, {}, {}
     for endpoint in ENDPOINTS:
         requests[_request_name(endpoint)] = request_schema(endpoint)
         for answer in endpoint.answers:
             answers[_answer_name(endpoint, answer)] = answer_schema(endpoint, answer)
-        for answer in own_answers:
+        for answer in app_answers:
             answers[_answer_name(endpoint, answer)] = answer_schema(endpoint, answer, _ANY_OBJECT)
         for name, rules in endpoint.schema.rules.items():
             fields[field_name(endpoint, name)] = field_schema(name, rules)
@@ -113,9 +113,9 @@ def _request_name(endpoint: Endpoint) -> str:
 
 def _answer_name(endpoint: Endpoint, answer: Answer) -> str:
     """Return the name of an answer's component, which endpoints share where it is the same."""
-    is_own = endpoint.envelope == "info" or answer in endpoint.successes or answer is INVALID_REQUEST
-    is_own = is_own or answer in endpoint.replaced.values()
-    return f"{_verb(endpoint) if is_own else ''}Answer{answer.status}_{answer.code}"
+    is_specific = endpoint.envelope == "info" or answer in endpoint.successes or answer is INVALID_REQUEST
+    is_specific = is_specific or answer in endpoint.replacements.values()
+    return f"{_verb(endpoint) if is_specific else ''}Answer{answer.status}_{answer.code}"
 
 
 def _verb(endpoint: Endpoint) -> str:

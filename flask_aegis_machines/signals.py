@@ -5,8 +5,8 @@ the user's ID number, redacted; ``user_key``, the key of the user, as in a machi
 ``machine``, the ``Machine``, whose ``repr`` shows no value and whose ``registered_at`` is set where it was
 bound. The last three are ``None`` where a request was refused before they were known.
 
-A worker that dies between the COMMIT and this sends nothing: what must never be missed belongs into the
-database. Where the host owns the transaction, its COMMIT is still to come.
+A worker that dies after the COMMIT sends no signal. Write what must not be lost in the same transaction, in a
+``within=`` hook. With ``transaction="host"`` the COMMIT of the host comes after the signal.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class TestRules:
         text = "10400 row: must have as many fields as the first line, in quotes that close"
         assert run("x", '"' + line_of(CODES[1]), '"', line_of(CODES[2])) == [
             Outcome(2, "refused", (text,)),
-            Outcome(3, "refused", (f"{text}; all up to line 4 was read as one row",)),
+            Outcome(3, "refused", (f"{text}; the lines up to 4 were read as one row",)),
             Outcome(5, "bound"),
         ]
 

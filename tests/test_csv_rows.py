@@ -91,7 +91,7 @@ class TestRows:
         lines = [HEADER, '"' + line_of(CODES[1]), line_of(CODES[2]), quoted, line_of(CODES[3])]
         rows = read("\n".join(lines))
         assert codes_of(rows) == [None, CODES[3]]
-        assert rows[0] == Row(2, {}, f"{MALFORMED}; all up to line 4 was read as one row")
+        assert rows[0] == Row(2, {}, f"{MALFORMED}; the lines up to 4 were read as one row")
 
     def test_a_quote_open_at_the_end_is_a_broken_row(self) -> None:
         """A file that was cut off in the middle of a field is not taken for whole."""
@@ -148,7 +148,7 @@ class TestLength:
         lines = [HEADER, '"' + line_of(CODES[0]), *(line_of(code) for code in CODES[1:])]
         rows = read("\n".join(lines))
         last = rows[1].line - 1
-        assert rows[0] == Row(2, {}, f"{TOO_LONG}; all up to line {last} was read as one row")
+        assert rows[0] == Row(2, {}, f"{TOO_LONG}; the lines up to {last} were read as one row")
         assert sum(len(line) + 1 for line in lines[1 : last - 1]) <= MAX_ROW
         assert codes_of(rows)[1:] == CODES[last - 1 :]
 

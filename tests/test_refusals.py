@@ -173,6 +173,23 @@ def test_an_undeclared_bad_refusal_is_10005(
     assert "Made" in caplog.text
 
 
+def test_an_answer_of_the_instance_is_not_sent() -> None:
+    """The answer of the class was checked, and no other."""
+    refusal = made(answer=Suspended.answer)()
+    refusal.answer = Answer(200, "10000", "Machine registered successfully")
+    answer = mounted(refusal).test_client().post(REGISTER.path, json=example())
+    assert (answer.status_code, answer.get_json()["code"]) == (Suspended.answer.status, Suspended.answer.code)
+
+
+@pytest.mark.parametrize("members", [None, [1], "text"])
+def test_an_error_with_a_strange_attribute_exceptions_is_10005(members: object) -> None:
+    """Groups of exceptions have that name, and an app's error may use it for something else."""
+    error = RuntimeError()
+    error.exceptions = members
+    answer = mounted(error).test_client().post(REGISTER.path, json=example())
+    assert_answer(answer, "10005")
+
+
 def test_data_that_fails_is_10005() -> None:
     """A property of the app's own that raises is a failure like any other."""
 

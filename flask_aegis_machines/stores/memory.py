@@ -50,7 +50,7 @@ class MemoryMachineStore(MachineStore):
     def bind(self, machine: Machine, user: User) -> None:
         with self._lock:
             if (taken := self._bound.get(machine.machine_code)) is not None:
-                raise MachineCodeTaken(by_same_user=taken[1] == user.key)
+                raise MachineCodeTaken(by_same_user=Owner(taken[1]).is_user(user))
             registered_at = machine.registered_at or datetime.now(timezone.utc)
             registered = replace(machine, registered_at=registered_at)
             self._bound[machine.machine_code] = (registered, user.key)
@@ -62,7 +62,8 @@ class MemoryMachineStore(MachineStore):
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         with self._lock:
-            owned = [machine for machine, key in self._bound.values() if key == user.key]
+            owned = [machine for machine, key in self._bound.values() if Owner(key).is_user(user)]
+        owned.sort(key=lambda machine: (machine.registered_at, machine.machine_code))
         codes = [machine.machine_code for machine in owned]
         if after is not None and after not in codes:
             return []

@@ -55,8 +55,8 @@ class Binding:
         self._unpadded = unpadded(owner)
         self.insert = Insert(code, attempt, owner, self._unpadded)
         self.catalog = Catalog(code, attempt, owner)
-        # What the owner refers to, to know that a user is gone.
-        self._referred = [key.column for key in owner.foreign_keys]
+        # Resolved when they are needed: the model of users may be imported later.
+        self._foreign_keys = owner.foreign_keys
 
     def without_hook(self) -> Binding:
         """Return the same binding without the hook of the host."""
@@ -104,7 +104,7 @@ class Binding:
             return
         if violation is not None or table.must_be_read_back:
             unit.rollback()  # a trigger may have stored the row elsewhere
-        self._require_own_row(machine, user, row, unit, violation)
+        self._require_stored_before(machine, user, row, unit, violation)
 
     def bind_many(
         self, transactions: Transactions, bindings: Sequence[tuple[Machine, User]], rows: Sequence[Row]
@@ -151,7 +151,9 @@ class Binding:
         numbers = [number for _, number in sorted(first.items())]
         new_rows = [{**self.constants, **rows[number]} for number in numbers]
         has_expressions = any(is_expression(value) for row in new_rows for value in row.values())
-        if self.within is not None or has_expressions or not numbers:
+        # SQLAlchemy inserts the columns of the first row: values= may return others for another machine.
+        has_same_columns = len({frozenset(row) for row in new_rows}) == 1
+        if self.within is not None or has_expressions or not has_same_columns:
             return set()
         expected = [(rows[number], bindings[number][1]) for number in numbers]
 
@@ -189,12 +191,12 @@ class Binding:
                 refusals[number] = refusal
         return refusals
 
-    def _require_own_row(
+    def _require_stored_before(
         self, machine: Machine, user: User, row: Row, unit: UnitOfWork, violation: IntegrityError | None
     ) -> None:
-        """Return where the only row with this code is that of an earlier try, whose reply was lost."""
+        """Return if an earlier try of this call stored the only row with this code. Raise otherwise."""
         found = self.insert.conflicting(unit.connection, machine.machine_code)
-        is_gone = not found and self._is_gone(unit.connection, user)
+        is_gone = not found and not self._look_for_user(unit.connection, user)
         if unit.dialect.name == "postgresql":
             unit.commit()  # waits until a synchronous standby has what was read
         if is_gone:
@@ -205,8 +207,9 @@ class Binding:
         if attempt != row[self._attempt]:
             raise MachineCodeTaken(by_same_user=Owner(self._unpadded(owner)).is_user(user))
 
-    def _is_gone(self, connection: Connection, user: User) -> bool:
-        return any(
-            connection.execute(select(column).where(column == user.key)).first() is None
-            for column in self._referred
+    def _look_for_user(self, connection: Connection, user: User) -> bool:
+        """Return whether the database shows everything that the owner's foreign keys refer to."""
+        return all(
+            connection.execute(select(key.column).where(key.column == user.key)).first()
+            for key in self._foreign_keys
         )

@@ -85,7 +85,7 @@ class LiveTable(NamedTuple):
     is_transactional: bool = True
 
 
-# The INSERT reports it.
+# The table does not exist. The INSERT fails, and says so.
 _MISSING = LiveTable(has_triggers=False, must_be_read_back=True)
 
 
@@ -120,7 +120,7 @@ class Catalog:
         known = tables.get(schema)
         if known is None:
             known = self._look(unit.connection, schema)
-            unit.rollback()  # what a hook reads must be no older than the INSERT
+            unit.rollback()  # so that the INSERT, and what a hook reads, has a new snapshot
             if known is not _MISSING:  # otherwise the table may be created later
                 tables[schema] = known
         return known
@@ -129,11 +129,12 @@ class Catalog:
         table: Any = self._code.table
         if connection.dialect.name == "postgresql":
             has_triggers = bool(connection.execute(_POSTGRESQL, {"table": table.name}).scalar())
-            return LiveTable(has_triggers, has_triggers)
+            return LiveTable(has_triggers, must_be_read_back=has_triggers)
         if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
             quoted = connection.dialect.identifier_preparer.quote(schema or "main")
             statement = text(_SQLITE.format(schema=quoted))
-            return LiveTable(bool(connection.execute(statement, {"table": table.name}).scalar()), True)
+            has_triggers = bool(connection.execute(statement, {"table": table.name}).scalar())
+            return LiveTable(has_triggers, must_be_read_back=True)
         if connection.dialect.name in ("mysql", "mariadb"):
             names = {
                 "code": self._code.name,
@@ -153,12 +154,14 @@ class Catalog:
             )
             is_transactional = transactions != "NO"
             is_plain = privileges and is_exact and is_transactional and not triggers
-            live_table = LiveTable(bool(triggers), not is_plain, is_transactional)
+            live_table = LiveTable(
+                bool(triggers), must_be_read_back=not is_plain, is_transactional=is_transactional
+            )
         else:
             inspector = inspect(connection)
             indexes = inspector.get_indexes(table.name, schema=schema)
             has_key = [self._code.name] in unique_keys(inspector, table.name, schema, indexes)
-            live_table = LiveTable(False, True)
+            live_table = LiveTable(has_triggers=False, must_be_read_back=True)
         if not has_key:
             raise ConfigurationError(f"A machine could get two owners: {NO_KEY}.")
         return live_table

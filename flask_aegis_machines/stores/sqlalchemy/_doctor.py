@@ -95,8 +95,8 @@ def problems_of_users(
     indexes = found.get_indexes(name, schema=schema, include_auto_indexes=True)
     if [identity.name] not in unique_keys(found, name, schema, indexes):
         problems.append(
-            f"Nothing makes {identity.name} of table {name} unique, and a token of two users is refused "
-            "with 10005: give the column a unique key by a migration."
+            f"Nothing makes {identity.name} of table {name} unique. If two users share a value, their "
+            "requests fail with 10005: give the column a unique key by a migration."
         )
     if connection.dialect.name == "sqlite":
         problems += [each for table in tables for each in _doctor_sqlite.problems_of_ids(connection, table)]

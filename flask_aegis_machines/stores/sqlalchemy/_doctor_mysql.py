@@ -36,7 +36,7 @@ _TRIGGERS = text(
 )
 _DURABILITY = text(
     """
-    SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'wsrep_on', 'sql_mode')
+    SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'wsrep_on')
     """
 )
 # The characters of a code are ASCII, those of a fact any.
@@ -91,13 +91,20 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
 
 
 def _problems_of_settings(connection: Connection) -> list[str]:
+    found: list[str] = []
+    modes = str(connection.exec_driver_sql("SELECT @@sql_mode").scalar()).split(",")
+    if not {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"} & set(modes):
+        found.append(
+            "The sql_mode of the connection is not strict, so a value that does not fit a column is cut and "
+            "not refused: add STRICT_TRANS_TABLES."
+        )
     settings = {row[0]: row[1] for row in connection.execute(_DURABILITY)}
-    if settings.get("innodb_flush_log_at_trx_commit") == "1":
-        return []
-    text = (
-        "innodb_flush_log_at_trx_commit is not 1, so a crash of the server can lose bindings that were "
-        "answered with 200: set it to 1."
-    )
-    if settings.get("wsrep_on") == "ON":
-        return [Notice(f"{text} On Galera that is a loss only where all nodes crash at once.")]
-    return [text]
+    if settings.get("innodb_flush_log_at_trx_commit") != "1":
+        problem = (
+            "innodb_flush_log_at_trx_commit is not 1, so a crash of the server can lose bindings that were "
+            "answered with 200: set it to 1."
+        )
+        if settings.get("wsrep_on") == "ON":
+            problem = Notice(f"{problem} On Galera that is a loss only where all nodes crash at once.")
+        found.append(problem)
+    return found

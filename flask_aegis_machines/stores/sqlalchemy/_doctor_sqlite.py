@@ -19,15 +19,17 @@ _COLLATIONS = text(
     """
 )
 _DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table)")
-_SOURCE = text("SELECT coalesce(sql, '') FROM sqlite_master WHERE type = 'table' AND name = :table")
+_SOURCE = text(
+    "SELECT coalesce(sql, '') FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)"
+)
 _FOREIGN_KEYS = text('SELECT on_delete FROM pragma_foreign_key_list(:table) WHERE "from" = :column')
 _TRIGGERS = text(
     """
     SELECT count(*) FROM (SELECT * FROM sqlite_master UNION ALL SELECT * FROM sqlite_temp_master)
-    WHERE type = 'trigger' AND tbl_name = :table
+    WHERE type = 'trigger' AND lower(tbl_name) = lower(:table)
     """
 )
-_HIDING = text("SELECT count(*) FROM sqlite_temp_master WHERE name = :table")
+_HIDING = text("SELECT count(*) FROM sqlite_temp_master WHERE lower(name) = lower(:table)")
 _TEXT_TYPES = ("CHAR", "CLOB", "TEXT")
 
 

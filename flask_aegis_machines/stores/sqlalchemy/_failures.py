@@ -44,9 +44,11 @@ class Failure(Enum):
 _MEANINGS: dict[int | str, Failure] = {
     1062: Failure.ONCE,  # duplicate entry
     1317: Failure.ONCE,  # query interrupted
-    1969: Failure.ONCE,  # max_statement_time exceeded
+    1969: Failure.ONCE,  # max_statement_time exceeded (MariaDB)
+    3024: Failure.ONCE,  # max_execution_time exceeded (MySQL)
     "23505": Failure.ONCE,  # unique_violation
     "57014": Failure.ONCE,  # query_canceled
+    1020: Failure.CONTENTION,  # the row has changed since the snapshot (MariaDB)
     1205: Failure.CONTENTION,  # lock wait timeout
     1213: Failure.CONTENTION,  # deadlock, or a conflict between Galera nodes
     3101: Failure.CONTENTION,  # conflict in Group Replication

@@ -21,7 +21,7 @@ def bind_type(column: Column[Any]) -> Any:
         column: The column of the identity.
 
     Returns:
-        64 bits for each integer: PostgreSQL has an error, and no answer, for a value that exceeds the type.
+        ``BigInteger`` for every integer column: PostgreSQL raises for a value that exceeds the type.
     """
     return BigInteger() if isinstance(column.type, Integer) else column.type
 

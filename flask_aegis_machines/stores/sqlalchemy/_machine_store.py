@@ -90,8 +90,8 @@ class SQLAlchemyMachineStore(MachineStore):
         self._find_mark = select(self._registered_at, owner, code).where(
             code == bindparam("after"), owner == bindparam("owner")
         )
-        # Written so that every server reads on in an index over owner, registered_at and code; with the mark
-        # as a value, because MariaDB reads from the beginning where it is a subquery.
+        # This form lets every server read on from the mark in an index over owner, registered_at and code.
+        # The mark is a value: MariaDB reads from the beginning where it is a subquery.
         beyond = or_(self._registered_at > bindparam("start"), code > bindparam("after"))
         self._next_page = self._first_page.where(self._registered_at >= bindparam("start"), beyond)
 
@@ -145,8 +145,18 @@ class SQLAlchemyMachineStore(MachineStore):
             raise ConfigurationError(
                 'Nobody would commit: flask aegis-machines import needs a store with transaction="own".'
             )
-        rows = [self._row(machine, user) for machine, user in bindings]
-        return self._binding.bind_many(self._transactions, bindings, rows)
+        refusals: list[Refusal | None] = [None] * len(bindings)
+        rows: dict[int, dict[str, object]] = {}
+        for number, (machine, user) in enumerate(bindings):
+            try:
+                rows[number] = self._row(machine, user)
+            except Refusal as refusal:  # of values=
+                refusals[number] = refusal
+        accepted = [bindings[number] for number in rows]
+        outcomes = self._binding.bind_many(self._transactions, accepted, list(rows.values()))
+        for number, outcome in zip(rows, outcomes, strict=True):
+            refusals[number] = outcome
+        return refusals
 
     def find(self, machine_code: str) -> tuple[Machine, object] | None:
         for owner, *row in self._read(self._find_machine, {"code": machine_code}):
@@ -211,6 +221,9 @@ class SQLAlchemyMachineStore(MachineStore):
 def _machine(row: Sequence[Any]) -> Machine:
     """Return the machine of a row. SQLite and MySQL keep its timestamp without a time zone, in UTC."""
     *facts, registered_at = row
+    if registered_at is None:
+        raise StoreFailure("a machine has no registered_at (NULL): fill the column by a migration")
     if registered_at.tzinfo is None:
         registered_at = registered_at.replace(tzinfo=timezone.utc)
+    facts = [fact or "" for fact in facts]  # a column that was added later may hold NULL
     return replace(Machine(*facts), registered_at=registered_at.astimezone(timezone.utc))

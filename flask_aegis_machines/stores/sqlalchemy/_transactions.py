@@ -33,7 +33,10 @@ class _RequestScope:
         self.unit: UnitOfWork | None = None
 
     def take(self, bind: Engine | Connection) -> UnitOfWork | None:
-        """Return the unit that is kept on this bind; close another, so that nobody waits while holding it."""
+        """Return the unit that is kept on this bind, and close one of another engine.
+
+        No request holds a connection while it waits for another.
+        """
         unit, self.unit = self.unit, None
         if unit is not None and unit.bind is not bind:
             unit.close()
@@ -56,7 +59,8 @@ class Transactions:
         retry_timeout: Seconds after which no retry begins.
 
     Raises:
-        ConfigurationError: ``session`` is no callable, or ``transaction`` neither of the two.
+        ConfigurationError: ``session`` is no callable, ``transaction`` neither of the two, or the timeout no
+            number.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class Transactions:
             )
         if transaction not in ("own", "host"):
             raise ConfigurationError('transaction must be "own" or "host".')
+        if not isinstance(retry_timeout, (int, float)) or retry_timeout < 0:
+            raise ConfigurationError("deadline must be a number of seconds, such as 4.0.")
         self._session = session
         self._mapper = mapper
         self._statement = statement
@@ -192,7 +198,7 @@ class Transactions:
             return self._connection_of_host(session), begin_savepoint
         if isinstance(bind, Engine):
             return bind, begin
-        # Who has begun a transaction commits it or, as test suites do, rolls everything back.
+        # The owner of an open transaction commits it. Test suites roll it back.
         return bind, begin_savepoint if bind.in_transaction() else begin
 
     def _bind_of(self, session: Session) -> Engine | Connection:

@@ -66,14 +66,14 @@ def try_binding(
             return ["The trial failed: the table does not show the row that was stored. Look for triggers."]
         if not binding.insert.conflicting(unit.connection, machine.machine_code):
             return ["The trial failed: the stored row cannot be locked FOR SHARE."]
-        if _is_stored_again(unit.connection, binding, rival, user):
+        if _insert_again(unit.connection, binding, rival, user):
             return ["The trial failed: the code was stored a second time. Look at its unique key."]
         return []
 
     return transactions.run(try_out)
 
 
-def _is_stored_again(connection: Connection, binding: Binding, rival: Mapping[str, Any], user: User) -> bool:
+def _insert_again(connection: Connection, binding: Binding, rival: Mapping[str, Any], user: User) -> bool:
     try:
         return binding.insert.one(connection, {**binding.constants, **rival}, user)
     except IntegrityError:

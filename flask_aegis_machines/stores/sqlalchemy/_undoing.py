@@ -38,8 +38,11 @@ def require_undoable(connection: Connection, table: LiveTable) -> None:
         raise ConfigurationError(_NO_TRANSACTIONS)
     if connection.dialect.name == "sqlite":
         driver_connection: Any = connection.connection.dbapi_connection
-        is_legacy = getattr(driver_connection, "autocommit", -1) != 1
-        if driver_connection.in_transaction or (is_legacy and driver_connection.isolation_level is not None):
+        # From Python 3.12 on, connections have an attribute autocommit: -1 leaves it to isolation_level.
+        begins_itself = getattr(driver_connection, "autocommit", -1) != 1
+        if driver_connection.in_transaction or (
+            begins_itself and driver_connection.isolation_level is not None
+        ):
             return
         raise ConfigurationError(_AUTOCOMMIT)
     try:

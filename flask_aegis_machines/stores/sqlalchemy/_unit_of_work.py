@@ -33,7 +33,7 @@ class UnitOfWork:
         self._is_owned = isinstance(bind, Engine)
         self._connection = bind if isinstance(bind, Connection) else None
         self._transaction: Transaction | None = None
-        #: Whether something may be stored already, should the reply be lost now.
+        #: Whether a row may be durable if the reply to the current statement is lost.
         self.may_have_committed = False
 
     @property

@@ -155,7 +155,7 @@ class TestSQLite:
 
     def test_triggers_are_a_notice(self, engine: Engine) -> None:
         """They may be harmless."""
-        run(engine, "CREATE TRIGGER harmless AFTER INSERT ON machine BEGIN SELECT 1; END")
+        run(engine, "CREATE TRIGGER harmless AFTER INSERT ON MACHINE BEGIN SELECT 1; END")
         assert only(engine, Notice).startswith("Table machine has triggers")
 
     def test_a_temporary_table_in_the_way(self, engine: Engine) -> None:
@@ -334,6 +334,12 @@ class TestMariaDB:
         mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
         yield
         mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+
+    def test_a_mode_that_cuts_values(self, engine: Engine) -> None:
+        """A fact that does not fit would be stored in part."""
+        loose = create_engine(engine.url, connect_args={"init_command": "SET SESSION sql_mode = ''"})
+        assert only(loose).startswith("The sql_mode of the connection is not strict")
+        loose.dispose()
 
     @pytest.mark.usefixtures("careless")
     def test_a_log_that_is_not_flushed(self, engine: Engine) -> None:

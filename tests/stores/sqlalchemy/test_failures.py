@@ -31,6 +31,8 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
     [
         (wrap(MYSQL(1213, "Deadlock found")), CONTENTION),
         (wrap(MYSQL(1205, "Lock wait timeout")), CONTENTION),
+        (wrap(MYSQL(1020, "Record has changed")), CONTENTION),
+        (wrap(MYSQL(3024, "maximum execution time")), ONCE),
         *(
             (wrap(MYSQL(code, "gone")), OUTAGE)
             for code in (1047, 1180, 1290, 1836, 2002, 2003, 2006, 2013, 2055)

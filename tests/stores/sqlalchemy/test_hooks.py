@@ -7,7 +7,18 @@ from threading import Barrier
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, create_engine, func, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    create_engine,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, declarative_base, scoped_session, sessionmaker
 
@@ -284,6 +295,26 @@ class TestWithin:
         store_on(database, within=audit).bind(make_machine(), FIRST)
         assert (fault.fired, rows(database)) == (1, ([CODE], [CODE]))
 
+    @on("mariadb-pymysql", "mariadb-mysqlclient")
+    def test_a_row_newer_than_the_snapshot_is_contention(self, database: Engine) -> None:
+        """MariaDB from 11.6 on raises 1020 for it by default; the transaction is repeated."""
+        tries: list[int] = []
+
+        def read_and_lock(connection: Connection, machine: Machine, user: User) -> None:
+            person = select(Person.is_active).where(Person.id == user.key)
+            connection.execute(person).first()
+            if not tries:
+                with database.begin() as rival:
+                    rival.execute(update(Person).where(Person.id == user.key).values(is_active=False))
+            tries.append(1)
+            connection.execute(person.with_for_update()).first()
+
+        settings = {"init_command": "SET SESSION innodb_snapshot_isolation = ON"}
+        engine = create_engine(database.url, connect_args=settings)
+        SQLAlchemyMachineStore(sessionmaker(engine), Loose, within=read_and_lock).bind(make_machine(), FIRST)
+        engine.dispose()
+        assert len(tries) == 2
+
     @on("postgresql-psycopg")
     def test_each_statement_is_compiled_once(self, database: Engine) -> None:
         """A host's cache of compiled statements is not filled by ours."""
@@ -343,6 +374,32 @@ class TestValues:
         store = store_on(database, values=lambda machine, user: {"user_id": SECOND.key})
         store.bind(make_machine(), FIRST)
         assert [machine.machine_code for machine in store.list_for(FIRST)] == [CODE]
+
+    def test_values_may_fill_other_columns_for_each_machine(self, database: Engine) -> None:
+        """An import stores them all, although one INSERT of many rows has the columns of the first."""
+
+        def organisation_of(machine: Machine, user: User) -> dict[str, Any]:
+            return {} if machine.machine_code == CODE else {"organisation": "x"}
+
+        bindings = [(make_machine(code), FIRST) for code in sorted((CODE, OTHER), reverse=True)]
+        store = store_on(database, values=organisation_of)
+        assert store.bind_many(bindings) == [None, None]
+        with database.connect() as connection:
+            found = connection.execute(select(Device.machine_code, Device.organisation)).all()
+        assert dict(map(tuple, found)) == {CODE: None, OTHER: "x"}
+
+    def test_values_may_refuse_a_machine_of_an_import(self, database: Engine) -> None:
+        """The others are bound."""
+
+        def organisation_of(machine: Machine, user: User) -> dict[str, Any]:
+            if machine.machine_code == CODE:
+                raise TooMany
+            return {"organisation": "x"}
+
+        store = store_on(database, values=organisation_of)
+        refusals = store.bind_many([(make_machine(code), FIRST) for code in (OTHER, CODE, OTHER)])
+        assert [type(refusal) for refusal in refusals] == [type(None), TooMany, MachineCodeTaken]
+        assert rows(database)[0] == [OTHER]
 
     def test_an_unknown_attribute_is_refused(self, database: Engine) -> None:
         """A misspelt name is reported, and nothing is stored."""
@@ -412,3 +469,10 @@ def test_what_is_no_condition_is_refused() -> None:
     columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
     with pytest.raises(ConfigurationError, match="where must be a condition of SQLAlchemy"):
         SQLAlchemyUserStore(sessionmaker(), Person, where=True, **columns)
+
+
+@pytest.mark.parametrize("deadline", [None, "4", -1])
+def test_a_deadline_that_is_no_number_of_seconds_is_refused(deadline: Any) -> None:
+    """Without it, nothing would ever be retried."""
+    with pytest.raises(ConfigurationError, match="deadline must be a number of seconds"):
+        SQLAlchemyMachineStore(sessionmaker(), Device, deadline=deadline)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Integer, String, TypeDecorator
+import pytest
+from sqlalchemy import Column, DateTime, ForeignKey, Integer, String, TypeDecorator, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import declarative_base, sessionmaker
 
+from flask_aegis_machines import StoreFailure
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
 
@@ -45,3 +47,50 @@ def test_a_type_that_needs_a_real_dialect_is_accepted(engine: Engine) -> None:
     store = SQLAlchemyMachineStore(sessionmaker(engine), Device)
     store.bind(make_machine(), FIRST)
     assert len(store.list_for(FIRST)) == 1
+
+
+def test_the_model_of_users_may_be_imported_later() -> None:
+    """A store is often made where only the model of machines is known."""
+    base: Any = declarative_base()
+
+    class Device(MachineMixin, base):
+        __tablename__ = "device"
+        id = Column(Integer, primary_key=True)
+        user_id = Column(ForeignKey("person.id"))
+
+    assert SQLAlchemyMachineStore(sessionmaker(), Device).joins_host_transaction is False
+
+
+@on("sqlite")
+class TestNull:
+    """Rows that were there before the model was, with NULL in columns that were added later."""
+
+    @pytest.fixture
+    def store(self, engine: Engine) -> SQLAlchemyMachineStore:
+        """A store on a table whose columns may be NULL."""
+        base: Any = declarative_base()
+
+        class Device(MachineMixin, base):
+            __tablename__ = "device"
+            id = Column(Integer, primary_key=True)
+            user_id = Column(Integer)
+            machine_cpu = Column(String(255))
+            registered_at = Column(DateTime)
+
+        base.metadata.create_all(engine)
+        store = SQLAlchemyMachineStore(sessionmaker(engine), Device, deadline=0)
+        store.bind(make_machine(), FIRST)
+        return store
+
+    def test_a_fact_is_empty(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """The list has texts only."""
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE device SET machine_cpu = NULL"))
+        assert store.list_for(FIRST)[0].machine_cpu == ""
+
+    def test_a_timestamp_is_a_failure(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+        """The message says what to do."""
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE device SET registered_at = NULL"))
+        with pytest.raises(StoreFailure, match=r"has no registered_at \(NULL\): fill the column"):
+            store.list_for(FIRST)
