@@ -26,6 +26,8 @@ class OrderedJSONProvider(DefaultJSONProvider):
 def create_app(config: Mapping[str, object] | None = None, *, instance_path: str | None = None) -> Flask:
     """Create the app. The first start also creates its signing key, tables and demo users.
 
+    `flask` commands other than `run` and `shell` create no tables or users, and run no migrations.
+
     Args:
         config: Settings that take precedence over the environment, where each is read as `FLASK_<NAME>`.
         instance_path: The absolute path of the folder for the database and the signing key. Default:

@@ -1,12 +1,17 @@
-"""Creates at the first start what later starts keep: signing key, tables and demo users."""
+"""Creates at the first start what later starts keep: signing key, tables and demo users.
+
+A `flask` command that does not need the tables, such as `flask db upgrade --sql`, creates none.
+"""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
 
+import click
 from filelock import FileLock
 from flask import Flask
+from flask.cli import ScriptInfo, run_command, shell_command
 from flask_migrate import upgrade
 from sqlalchemy.pool import StaticPool
 from werkzeug.security import generate_password_hash
@@ -29,6 +34,8 @@ def prepare(app: Flask) -> None:
     with FileLock(instance / "first_run.lock"), app.app_context():
         if not app.config["JWT_SECRET_KEY"]:
             app.config["JWT_SECRET_KEY"] = _secret_key(instance / "jwt_secret_key")
+        if not _needs_tables():
+            return
         upgrade()
         _seed()
         # `gunicorn --preload` forks after this, and no worker may inherit a connection. A StaticPool holds
@@ -36,6 +43,17 @@ def prepare(app: Flask) -> None:
         db.session.remove()
         if not isinstance(db.engine.pool, StaticPool):
             db.engine.dispose()
+
+
+def _needs_tables() -> bool:
+    """Return whether the app is started to be used: by a WSGI server, a test, `flask run` or `flask shell`.
+
+    The other commands, such as `flask db` and `flask aegis-machines`, find the database as it is.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or context.find_object(ScriptInfo) is None:
+        return True
+    return context.command in (run_command, shell_command)
 
 
 def _secret_key(path: Path) -> str:
