@@ -67,6 +67,14 @@ def test_doctor_reports_missing_tables(apps: Apps) -> None:
     assert tables(apps) == set()
 
 
+def test_doctor_finds_a_started_app_good(apps: Apps) -> None:
+    """What a first start creates passes every check of `flask aegis-machines doctor`."""
+    apps.start()
+    doctor = flask(apps, "aegis-machines", "doctor")
+    assert doctor.stdout == "config: ok\ntokens: ok\nusers: ok\nmachines: ok\n"
+    assert doctor.returncode == 0
+
+
 def test_shell_has_tables_and_users(apps: Apps) -> None:
     """`flask shell` on a new folder prepares the database, as `flask run` does."""
     query = "from example_app.models import *; print(db.session.query(User).count(), 'users')\n"
