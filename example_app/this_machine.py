@@ -59,8 +59,9 @@ class NoAnswer(click.ClickException):
 def main(url: str, user: str, password: str | None, yes: bool) -> None:
     """Show what this computer is, and bind it to the account of a user, permanently.
 
-    The machine code is made from the ID that the operating system got when it was installed: the first 32
-    hexadecimal digits of a SHA-256, from which the ID cannot be computed. It is the same each time.
+    The machine code is made from the ID that Windows or Linux got when it was installed, or from the hardware
+    UUID of a Mac: the first 32 hexadecimal digits of a SHA-256. It is the same each time. The ID itself is
+    not sent, and cannot be computed from the code.
     """
     try:
         machine = collect()

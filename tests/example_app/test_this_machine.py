@@ -247,6 +247,7 @@ def test_help_documents_the_exit_statuses() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=CHECKOUT, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Show what this computer is, and bind it" in done.stdout
+    assert "hardware UUID of a Mac" in " ".join(done.stdout.split())
     for line in [
         "3  not bound now, since it is yours already",
         "4  not bound, since another account has the",
