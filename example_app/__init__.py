@@ -46,6 +46,7 @@ def create_app(config: Mapping[str, object] | None = None, *, instance_path: str
     app = Flask(__name__, instance_path=instance_path or os.environ.get("FLASK_INSTANCE_PATH") or None)
     app.json = OrderedJSONProvider(app)
     Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024  # bytes: the login reads the whole body
     app.config.from_prefixed_env()
     if secret := os.environ.get("FLASK_JWT_SECRET_KEY"):
         app.config["JWT_SECRET_KEY"] = secret  # from_prefixed_env turns a key of digits into a number
