@@ -58,6 +58,7 @@ def create_app(config: Mapping[str, object] | None = None, *, instance_path: str
     if first_run.needs_tables():
         first_run.create_tables(app)
 
+    app.after_request(page.add_security_headers)
     app.register_blueprint(page.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(api.viewer)
