@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from example import post, serving, sign_in
+from example import get, post, serving, sign_in
 
-REGISTER = "/machine/register/register_machine_info_by_aegisspeed_id"
+REQUESTS = (("ASD000001", 200, "10000"), ("ASD000001", 409, "10004"), ("ASD000002", 409, "10004"))
 
 
 def check(url: str) -> None:
-    tokens = {user: sign_in(url, user) for user in ("ASD000001", "ASD000002")}
-    facts = (
-        *(
-            "windows_uuid",
-            "windows_product_id",
-            "machine_os_name",
-            "machine_os_version",
-            "machine_architecture",
-        ),
-        *("machine_architecture_type", "machine_platform", "machine_cpu", "machine_motherboard"),
-    )
-    code = "abcd1234efgh5678ijkl9012mnop3456"
-    machine = dict.fromkeys([*facts, "machine_mac_address"], "x64") | {"machine_code": code}
-    for user, code_of_answer in (("ASD000001", "10000"), ("ASD000001", "10004"), ("ASD000002", "10004")):
-        status, answer = post(url + REGISTER, {**machine, "user_AegisSpeed_id": user}, tokens[user])
-        assert (status, answer["code"]) == ({"10000": 200, "10004": 409}[code_of_answer], code_of_answer), (
-            answer
-        )
-        if code_of_answer == "10000":
-            assert answer["data"] == {"machine_code": code, "user_id": "110***********1234"}, answer
-        print(user, status, answer)
+    document = get(url + "/openapi.json")
+    (path,) = (path for path in document["paths"] if path.startswith("/machine/register/"))
+    schemas = document["components"]["schemas"]
+    fields = schemas["RegisterRequest"]["properties"]
+    machine = {
+        name: schemas[field["$ref"].rpartition("/")[2]]["examples"][0] for name, field in fields.items()
+    }
+    for user, status, code in REQUESTS:
+        answer = post(url + path, {**machine, "user_AegisSpeed_id": user}, sign_in(url, user))
+        print(user, *answer)
+        assert (answer[0], answer[1]["code"]) == (status, code), answer
+        if code == "10000":
+            bound = {"machine_code": machine["machine_code"], "user_id": "110***********1234"}
+            assert answer[1]["data"] == bound, answer
 
 
 with serving(sys.argv[1]) as url:

@@ -45,6 +45,11 @@ def wait_until_it_serves(url: str, server: subprocess.Popen[bytes], seconds: flo
     sys.exit("the example does not serve")
 
 
+def get(url: str) -> Any:
+    with urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
 def post(url: str, body: dict[str, str], token: str = "") -> tuple[int, Any]:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     request = Request(url, json.dumps(body).encode(), headers)

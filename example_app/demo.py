@@ -12,7 +12,8 @@ from werkzeug.serving import is_running_from_reloader
 PASSWORD = "demo"  # noqa: S105
 USERS = {"ASD000001": "110101199003071234", "ASD000002": "320106198811205621"}
 
-REGISTER_PATH = "machine/register/register_machine_info_by_aegisspeed_id"
+LOGIN_PATH = "/login"
+REGISTER_PATH = "/machine/register/register_machine_info_by_aegisspeed_id"
 REQUEST_EXAMPLE = {
     "user_AegisSpeed_id": "ASD000001",
     "machine_code": "abcd1234efgh5678ijkl9012mnop3456",
@@ -33,11 +34,12 @@ def curl_line(url: str) -> str:
     """Return one line for a POSIX shell that signs in and registers the sample machine.
 
     Args:
-        url: The root of the app, with a slash at the end.
+        url: The root of the app, with or without a slash at the end.
     """
+    url = url.rstrip("/")
     credentials = {"user_AegisSpeed_id": REQUEST_EXAMPLE["user_AegisSpeed_id"], "password": PASSWORD}
     python = 'import json, sys; print(json.load(sys.stdin)["access_token"])'
-    token = f"$({_post(url + 'login', credentials)} | python3 -c {shlex.quote(python)})"
+    token = f"$({_post(url + LOGIN_PATH, credentials)} | python3 -c {shlex.quote(python)})"
     return f'{_post(url + REGISTER_PATH, REQUEST_EXAMPLE)} -H "Authorization: Bearer {token}"'
 
 

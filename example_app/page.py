@@ -38,8 +38,8 @@ def index() -> str:
     )
 
 
-@blueprint.after_request
-def allow_own_files(response: Response) -> Response:
-    """Allow a page to load and run only files of this app."""
+def add_security_headers(response: Response) -> Response:
+    """Let a browser load and run only files of this app, and guess no other type for a response."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -11,11 +11,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from example_app.demo import LOGIN_PATH, REGISTER_PATH
 from example_app.this_machine_facts import collect
 
-LOGIN = "/login"
-REGISTER = "/machine/register/register_machine_info_by_aegisspeed_id"
-GET = "/machine/get/get_user_machine_info_by_aegisspeed_id"
+GET_PATH = "/machine/get/get_user_machine_info_by_aegisspeed_id"
 
 ALREADY_YOURS = 3
 ANOTHERS = 4
@@ -59,8 +58,9 @@ class NoAnswer(click.ClickException):
 def main(url: str, user: str, password: str | None, yes: bool) -> None:
     """Show what this computer is, and bind it to the account of a user, permanently.
 
-    The machine code is made from the ID that the operating system got when it was installed: the first 32
-    hexadecimal digits of a SHA-256, from which the ID cannot be computed. It is the same each time.
+    The machine code is made from the ID that Windows or Linux got when it was installed, or from the hardware
+    UUID of a Mac: the first 32 hexadecimal digits of a SHA-256. It is the same each time. The ID itself is
+    not sent, and cannot be computed from the code.
     """
     try:
         machine = collect()
@@ -75,7 +75,7 @@ def main(url: str, user: str, password: str | None, yes: bool) -> None:
         click.confirm(f"\nBind this computer to {user}? No call can undo it.", abort=True)
 
     try:
-        answer = _post(url, REGISTER, {"user_AegisSpeed_id": user, **machine}, token)
+        answer = _post(url, REGISTER_PATH, {"user_AegisSpeed_id": user, **machine}, token)
     except NoAnswer as error:
         raise NoAnswer(f"{error.message} {RUN_AGAIN}") from None
     _explain(answer)
@@ -109,7 +109,7 @@ def _is_listed(url: str, user: str, token: str, machine_code: str) -> bool | Non
     """Return whether a machine is on one of the user's pages, or None if they cannot be read."""
     page: dict[str, str] = {}
     while True:
-        answer = _post(url, GET, {"user_AegisSpeed_id": user, **page}, token)
+        answer = _post(url, GET_PATH, {"user_AegisSpeed_id": user, **page}, token)
         if answer.get("code") != "10000":
             return None
         data = _data(answer)
@@ -122,7 +122,7 @@ def _is_listed(url: str, user: str, token: str, machine_code: str) -> bool | Non
 
 def _sign_in(url: str, user: str, password: str) -> str:
     """Return a token. Every app has its own login: adapt this function to yours."""
-    answer = _post(url, LOGIN, {"user_AegisSpeed_id": user, "password": password})
+    answer = _post(url, LOGIN_PATH, {"user_AegisSpeed_id": user, "password": password})
     if "access_token" not in answer:
         raise click.ClickException(answer.get("message", "The server refused the sign-in."))
     return str(answer["access_token"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import plistlib
 import re
@@ -19,7 +20,7 @@ import psutil
 
 from flask_aegis_machines import AegisMachinesError, Machine, machine_from_document
 
-# Hashed together with the ID of the system: no other program gets the same code, and nobody gets the ID.
+# Hashed together with the ID of the system: no other program gets the same code, and no server gets the ID.
 PURPOSE = "machine code of flask_aegis_machines"
 
 MACHINE_IDS = [Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")]
@@ -58,7 +59,8 @@ def collect() -> dict[str, str]:
     system = {"Windows": _windows, "Darwin": _macos}.get(platform.system(), _linux)()
     facts = {
         "machine_code": _machine_code(system.id),
-        "windows_uuid": system.uuid,
+        # Some virtual machines take their ID from the firmware.
+        "windows_uuid": "" if _digits(system.uuid) == _digits(system.id) else system.uuid,
         "windows_product_id": system.product_id,
         "machine_os_name": system.os_name,
         "machine_os_version": system.os_version,
@@ -105,11 +107,10 @@ def _digits(system_id: str) -> str:
 def _windows() -> System:
     current = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion"
     firmware = r"HARDWARE\DESCRIPTION\System\BIOS"
-    guid = _registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
     board = [_registry(firmware, name) for name in ("BaseBoardManufacturer", "BaseBoardProduct")]
     return System(
-        id=guid,
-        uuid=guid,
+        id=_registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid"),
+        uuid=_firmware_uuid(),
         product_id=_registry(current, "ProductId"),
         os_name=f"Microsoft Windows {platform.release()}",  # the registry's ProductName says 10 on Windows 11
         os_version=platform.version(),
@@ -126,6 +127,15 @@ def _registry(key: str, name: str) -> str:
             return str(winreg.QueryValueEx(opened, name)[0])
     except OSError:
         return ""
+
+
+def _firmware_uuid() -> str:
+    """Return the UUID that the firmware reports to Windows, or nothing if PowerShell is missing or fails."""
+    folder = os.environ.get("SYSTEMROOT", r"C:\Windows") + r"\System32\WindowsPowerShell\v1.0"
+    query = "(Get-CimInstance Win32_ComputerSystemProduct).UUID"
+    printed = _try(lambda: _run(rf"{folder}\powershell.exe", "-NoProfile", "-Command", query).decode("ascii"))
+    uuid = str(printed).strip()
+    return uuid if _is_id(uuid) else ""
 
 
 def _linux() -> System:
@@ -153,11 +163,10 @@ def _read(path: Path) -> str:
 
 def _macos() -> System:
     device = _device()
-    uuid = device.get("IOPlatformUUID")
+    hardware_uuid = device.get("IOPlatformUUID")
     model = device.get("model")
     return System(
-        id=uuid if isinstance(uuid, str) else "",
-        uuid=uuid if isinstance(uuid, str) else "",
+        id=hardware_uuid if isinstance(hardware_uuid, str) else "",
         os_name="macOS",
         os_version=platform.mac_ver()[0],
         motherboard="Apple " + model.decode("utf-8", "replace") if isinstance(model, bytes) else "",
@@ -167,16 +176,15 @@ def _macos() -> System:
 def _device() -> dict[str, object]:
     """Return what macOS says about the computer, or nothing if ioreg is missing, fails or prints nonsense."""
     try:
-        printed = subprocess.run(
-            ["/usr/sbin/ioreg", "-a", "-r", "-d1", "-c", "IOPlatformExpertDevice"],
-            capture_output=True,
-            check=True,
-            timeout=30,
-        )
-        (device,) = plistlib.loads(printed.stdout)
+        (device,) = plistlib.loads(_run("/usr/sbin/ioreg", "-a", "-r", "-d1", "-c", "IOPlatformExpertDevice"))
     except Exception:  # plistlib raises what its parsers do
         return {}
     return device if isinstance(device, dict) else {}
+
+
+def _run(*command: str) -> bytes:
+    """Return what a program prints; raise if it is missing, fails or does not end."""
+    return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout  # noqa: S603
 
 
 def _cpu() -> str:

@@ -16,6 +16,7 @@ from example_app import create_app
 from example_app.models import User, db
 from tests.support.example import CHECKOUT, Apps, register, users_of
 
+KEY = "a key of the tests, of more than 32 bytes"
 QUIET = {"FLASK_SQLALCHEMY_TRACK_MODIFICATIONS": "false"}  # Flask-SQLAlchemy 2.5 warns unless it is set
 
 
@@ -73,7 +74,7 @@ class TestCreation:
 
     def test_database_in_memory_keeps_its_tables(self, apps: Apps) -> None:
         """An in-memory database, as tests use it, has its tables and users after the start."""
-        app = apps.start(SQLALCHEMY_DATABASE_URI="sqlite://")
+        app = apps.start(SQLALCHEMY_DATABASE_URI="sqlite://", JWT_SECRET_KEY=KEY, DEMO_USERS=True)
         assert register(app.test_client(), "ASD000001").status_code == 200
 
     @pytest.mark.clusters
@@ -107,6 +108,30 @@ class TestCreation:
         assert [worker.returncode for worker in workers] == [0] * 6
 
 
+class TestConfiguredDatabase:
+    """With a database URL, which several hosts may share, little is made up."""
+
+    def test_other_database_gets_no_demo_users(self, apps: Apps, tmp_path: Path) -> None:
+        """A database that is not the default one gets its tables, and nobody with a known password."""
+        database = f"sqlite:///{tmp_path / 'other.db'}"
+        assert users_of(apps.start(SQLALCHEMY_DATABASE_URI=database, JWT_SECRET_KEY=KEY)) == {}
+
+    def test_demo_users_can_be_switched_off(self, apps: Apps) -> None:
+        """The default database has no users either if the setting says so."""
+        assert users_of(apps.start(DEMO_USERS=False)) == {}
+
+    @pytest.mark.parametrize("key", [{}, {"JWT_SECRET_KEY": ""}])
+    def test_database_without_a_key_is_refused(self, apps: Apps, tmp_path: Path, key: dict[str, str]) -> None:
+        """Without a signing key, the start stops, says what to set, and creates nothing."""
+        database = tmp_path / "other.db"
+        with pytest.raises(
+            ValueError, match=r"Set JWT_SECRET_KEY \(in the environment, FLASK_JWT_SECRET_KEY\)"
+        ):
+            apps.start(SQLALCHEMY_DATABASE_URI=f"sqlite:///{database}", **key)
+        assert not database.exists()
+        assert not apps.key_file.exists()
+
+
 class TestSettings:
     """Where the settings come from."""
 
@@ -132,12 +157,21 @@ class TestSettings:
         key = "a key from the argument, as long"
         assert apps.start(JWT_SECRET_KEY=key).config["JWT_SECRET_KEY"] == key
 
+    def test_folder_may_have_any_name(self, tmp_path: Path) -> None:
+        """A question mark in the path of the instance folder does not end the path of the database."""
+        apps = Apps(tmp_path / "what? 100%")
+        assert users_of(apps.start()).keys() == {"ASD000001", "ASD000002"}
+        apps.close()
+        assert (apps.instance / "example.db").exists()
+
     def test_environment_sets_folder_database_and_switch(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Instance folder, database URL and the switch of the endpoint are read from the environment."""
         monkeypatch.setenv("FLASK_INSTANCE_PATH", str(tmp_path / "instance"))
         monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+        monkeypatch.setenv("FLASK_JWT_SECRET_KEY", KEY)
+        monkeypatch.setenv("FLASK_DEMO_USERS", "true")
         monkeypatch.setenv("FLASK_AEGIS_MACHINES_REGISTER_OPEN", "false")
         app = create_app()
         assert app.instance_path == str(tmp_path / "instance")

@@ -53,11 +53,20 @@ class TestHint:
     ) -> None:
         """Neither the signing key nor the URL of the database is printed."""
         database = f"sqlite:///{tmp_path / 'S3cret-of-the-database'}"
+        key = "S3cret that signs the tokens, long"
         with run_command.make_context("run", []).scope():
-            apps.start(SQLALCHEMY_DATABASE_URI=database, JWT_SECRET_KEY="S3cret that signs the tokens, long")
+            apps.start(SQLALCHEMY_DATABASE_URI=database, JWT_SECRET_KEY=key, DEMO_USERS=True)
         printed = "".join(capfd.readouterr())
         assert "curl" in printed
         assert "S3cret" not in printed
+
+    def test_app_without_demo_users_prints_no_hint(
+        self, apps: Apps, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Without the demo users, the line of the hint would be refused: it is not printed."""
+        with run_command.make_context("run", []).scope():
+            apps.start(DEMO_USERS=False)
+        assert "".join(capfd.readouterr()) == ""
 
     def test_reloader_prints_the_hint_once(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

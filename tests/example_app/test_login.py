@@ -55,7 +55,7 @@ class TestLogin:
             b"null",
             b"[]",
             b'"ASD000001"',
-            b"[" * 100_000,
+            b"[" * 50_000,
             b"{}",
             b'{"user_AegisSpeed_id": "ASD000001"}',
             b'{"password": "demo"}',
@@ -74,6 +74,10 @@ class TestLogin:
         assert answer.json == {
             "message": "Send a JSON object with the strings user_AegisSpeed_id and password."
         }
+
+    def test_long_body_gets_413(self, client: FlaskClient) -> None:
+        """A body of more than 64 KiB is refused before it is read as JSON."""
+        assert client.post("/login", json={**LOGIN, "password": "x" * 2**16}).status_code == 413
 
     def test_form_is_refused(self, client: FlaskClient) -> None:
         """Credentials in a form, which a page of another site could send, are refused."""

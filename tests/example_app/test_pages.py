@@ -71,6 +71,17 @@ def test_page_needs_only_its_own_files(client: FlaskClient, path: str) -> None:
         assert not [name for name in attributes if name == "style" or name.startswith("on")]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/api/", "/api/swagger-ui.css", "/static/page.js", "/openapi.json", "/login", "/nowhere"]
+)
+def test_every_response_has_the_security_headers(client: FlaskClient, path: str) -> None:
+    """Pages, files, JSON and errors have the policy, and no browser guesses another type."""
+    answer = client.get(path)
+    assert answer.headers.getlist("Content-Security-Policy") == [POLICY]
+    assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+    answer.close()
+
+
 @pytest.mark.parametrize("path", ["/", "/api/"])
 def test_every_page_has_the_site_header(client: FlaskClient, path: str) -> None:
     """Both pages have the same header, in which only the page itself is marked as current."""

@@ -129,7 +129,9 @@ class TestMigrations:
 
     def test_postgresql_gets_the_same_tables(self, apps: Apps, postgres: PostgresServer) -> None:
         """On PostgreSQL the same migrations create the tables, and a machine can be bound."""
-        app = apps.start(SQLALCHEMY_DATABASE_URI=postgres.url("psycopg2"))
+        app = apps.start(
+            SQLALCHEMY_DATABASE_URI=postgres.url("psycopg2"), JWT_SECRET_KEY="x" * 32, DEMO_USERS=True
+        )
         with app.app_context():
             flask_migrate.check()
             assert register(app.test_client(), "ASD000001").status_code == 200

@@ -31,7 +31,7 @@ FACTS = dict.fromkeys(FIELDS, "a fact") | {"machine_code": CODE}
 def registration_answers() -> list[dict[str, Any]]:
     """Return the answers of a registration that the OpenAPI document has, without their data."""
     document = openapi.document()
-    responses = document["paths"][this_machine.REGISTER]["post"]["responses"].values()
+    responses = document["paths"][demo.REGISTER_PATH]["post"]["responses"].values()
     schemas = [response["content"]["application/json"]["schema"] for response in responses]
     references = [each["$ref"] for schema in schemas for each in schema.get("oneOf", [schema])]
     properties = [
@@ -109,7 +109,7 @@ class TestAgainstTheExample:
             token = this_machine._sign_in(url, "ASD000001", "demo")
             for number in range(102):
                 body = {**FACTS, "user_AegisSpeed_id": "ASD000001", "machine_code": f"{number:032}"}
-                this_machine._post(url, this_machine.REGISTER, body, token)
+                this_machine._post(url, demo.REGISTER_PATH, body, token)
             assert this_machine._is_listed(url, "ASD000001", token, f"{101:032}")
             assert not this_machine._is_listed(url, "ASD000001", token, f"{102:032}")
 
@@ -123,7 +123,7 @@ class TestAnswers:
         app = Flask("host")
         app.add_url_rule("/login", "login", lambda: jsonify(access_token="t"), methods=["POST"])
         app.add_url_rule(
-            this_machine.REGISTER,
+            demo.REGISTER_PATH,
             "register",
             lambda: (jsonify(body) if body is not None else "oops", status),
             methods=["POST"],
@@ -161,7 +161,7 @@ class TestAnswers:
         """If the list cannot be read, the program does not say whose the machine is."""
         app = self.host(409, {"status": 409, "code": "10004", "result": "Taken", "data": {}})
         closed = {"status": 403, "code": "10001", "result": "Closed", "data": {}}
-        app.add_url_rule(this_machine.GET, "get", lambda: (jsonify(closed), 403), methods=["POST"])
+        app.add_url_rule(this_machine.GET_PATH, "get", lambda: (jsonify(closed), 403), methods=["POST"])
         with served(app) as url:
             result = run(url)
         assert (result.exit_code, "cannot say whether it is yours" in result.output) == (FAILED, True)
@@ -193,7 +193,7 @@ class TestAnswers:
 
         with served(app) as url:
             assert run(f"{url}folder/").exit_code == 0
-        assert sent == [("folder/login", None), (f"folder{this_machine.REGISTER}", "Bearer t")]
+        assert sent == [("folder/login", None), (f"folder{demo.REGISTER_PATH}", "Bearer t")]
 
     def test_refused_sign_in_ends_the_program(self, run: Run) -> None:
         """If the login refuses without a message, the program ends."""
@@ -247,6 +247,7 @@ def test_help_documents_the_exit_statuses() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=CHECKOUT, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Show what this computer is, and bind it" in done.stdout
+    assert "hardware UUID of a Mac" in " ".join(done.stdout.split())
     for line in [
         "3  not bound now, since it is yours already",
         "4  not bound, since another account has the",

@@ -19,10 +19,17 @@ from tests.support.example import register
 
 ID = "0b6d2a4e8c1f4d5e9a7b3c2d1e0f9a8b"
 CODE = "cd44661fa6f947726b130341c162919e"
+FIRMWARE_UUID = "4C4C4544-0042-3510-8052-B4C04F4D3132"
+PRINTED_UUID = f"{FIRMWARE_UUID}\r\n".encode()
 GUID = "2b7e1516-28ae-d2a6-abf7-158809cf4f3c"
 FIRMWARE = r"HARDWARE\DESCRIPTION\System\BIOS"
 CRYPTOGRAPHY = r"SOFTWARE\Microsoft\Cryptography"
 NONSENSE = [b"", b"\xff\xfe\x00\x80" * 10, b"x" * 1_000_000, b"\x00", b"\xf0\x9f", "\u202e\u2028\n".encode()]
+FAILURES = [
+    FileNotFoundError(2, "No such file"),
+    subprocess.TimeoutExpired("a program", 30),
+    subprocess.CalledProcessError(1, "a program"),
+]
 
 
 class Registry:
@@ -71,24 +78,45 @@ def pretend_linux(monkeypatch: pytest.MonkeyPatch, folder: Path, **files: str | 
         (folder / name).write_bytes(content.encode() + b"\n" if isinstance(content, str) else content)
 
 
-def pretend_windows(monkeypatch: pytest.MonkeyPatch, values: dict[tuple[str, str], object]) -> None:
-    """Pretend a Windows 11 with the given values in its registry."""
+def pretend_windows(
+    monkeypatch: pytest.MonkeyPatch,
+    values: dict[tuple[str, str], object],
+    printed: bytes | Exception = PRINTED_UUID,
+) -> None:
+    """Pretend a Windows 11 with the given values in its registry, and what its PowerShell prints."""
     pretend(monkeypatch, "Windows", "AMD64", release="11", version="10.0.22631")
+    monkeypatch.setenv("SYSTEMROOT", r"D:\Windows")
     monkeypatch.setitem(sys.modules, "winreg", Registry(values))
     monkeypatch.setattr(this_machine_facts, "sys", SimpleNamespace(platform="win32"))
+    powershell = r"D:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"
+    query = "(Get-CimInstance Win32_ComputerSystemProduct).UUID"
+    pretend_program(monkeypatch, powershell, query, printed)
 
 
 def pretend_macos(monkeypatch: pytest.MonkeyPatch, printed: bytes | Exception) -> None:
     """Pretend a macOS whose ioreg prints something, or cannot be run."""
+    pretend(monkeypatch, "Darwin", "arm64", mac_ver=("14.5", ("", "", ""), "arm64"))
+    pretend_program(monkeypatch, "/usr/sbin/ioreg", "IOPlatformExpertDevice", printed)
 
-    def ioreg(command: list[str], **options: object) -> SimpleNamespace:
-        assert (command[0], command[-1]) == ("/usr/sbin/ioreg", "IOPlatformExpertDevice")
+
+def pretend_program(
+    monkeypatch: pytest.MonkeyPatch, path: str, last_argument: str, printed: bytes | Exception
+) -> None:
+    """Pretend the one program that is run, which prints something or cannot be run."""
+
+    def run(command: tuple[str, ...], **options: object) -> SimpleNamespace:
+        assert (command[0], command[-1]) == (path, last_argument)
         if isinstance(printed, Exception):
             raise printed
         return SimpleNamespace(stdout=printed)
 
-    pretend(monkeypatch, "Darwin", "arm64", mac_ver=("14.5", ("", "", ""), "arm64"))
-    monkeypatch.setattr(this_machine_facts.subprocess, "run", ioreg)
+    monkeypatch.setattr(this_machine_facts.subprocess, "run", run)
+
+
+def assert_no_fact_has(system_id: str, facts: dict[str, str]) -> None:
+    """Assert that the ID of which the machine code is made is not sent, in whatever notation."""
+    digits = system_id.replace("-", "").lower()
+    assert [name for name, value in facts.items() if digits in value.replace("-", "").lower()] == []
 
 
 def raise_error() -> dict[str, str]:
@@ -132,6 +160,14 @@ class TestFacts:
         assert facts["machine_cpu"] == "A CPU @ 3.00GHz"
         assert (facts["machine_architecture"], facts["machine_architecture_type"]) == ("x64", "x86_64")
 
+    def test_system_id_is_no_fact(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """In a virtual machine whose ID is the UUID of its firmware, the UUID is not sent."""
+        uuid = f"{ID[:8]}-{ID[8:12]}-{ID[12:16]}-{ID[16:20]}-{ID[20:]}".upper()
+        pretend_linux(monkeypatch, tmp_path, machine_id=ID, product_uuid=uuid)
+        facts = this_machine_facts.collect()
+        assert (facts["machine_code"], facts["windows_uuid"]) == (CODE, "")
+        assert_no_fact_has(ID, facts)
+
     def test_missing_facts_are_empty(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """On a system that has only an ID, and whose libraries fail, every other fact is empty."""
         pretend_linux(monkeypatch, tmp_path, dbus_id=ID)
@@ -149,8 +185,8 @@ class TestFacts:
             "machine_platform": sys.platform,
         }
 
-    def test_windows_reads_the_registry(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """On Windows the registry has the facts; what it lacks is empty."""
+    def test_windows_reads_registry_and_firmware(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On Windows the registry has the facts, and CIM the firmware's UUID; what is missing is empty."""
         pretend_windows(
             monkeypatch,
             {
@@ -161,7 +197,8 @@ class TestFacts:
         )
         facts = this_machine_facts.collect()
         assert facts["machine_code"] == this_machine_facts._machine_code(GUID.upper())
-        assert facts["windows_uuid"] == GUID
+        assert facts["windows_uuid"] == FIRMWARE_UUID
+        assert_no_fact_has(GUID, facts)
         assert facts["windows_product_id"] == ""
         assert facts["machine_os_name"] == "Microsoft Windows 11"
         assert facts["machine_os_version"] == "10.0.22631"
@@ -170,10 +207,11 @@ class TestFacts:
 
     def test_macos_reads_ioreg(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """On macOS the property list of ioreg has the facts."""
-        device = {"IOPlatformUUID": "A8C5F1D2-0000-5000-9000-123456789ABC", "model": b"Mac14,2\0"}
-        pretend_macos(monkeypatch, plistlib.dumps([device]))
+        hardware = "A8C5F1D2-0000-5000-9000-123456789ABC"
+        pretend_macos(monkeypatch, plistlib.dumps([{"IOPlatformUUID": hardware, "model": b"Mac14,2\0"}]))
         facts = this_machine_facts.collect()
-        assert facts["windows_uuid"] == device["IOPlatformUUID"]
+        assert facts["windows_uuid"] == ""
+        assert_no_fact_has(hardware, facts)
         assert (facts["machine_os_name"], facts["machine_os_version"]) == ("macOS", "14.5")
         assert facts["machine_motherboard"] == "Apple Mac14,2"
         assert (facts["machine_architecture"], facts["machine_architecture_type"]) == ("arm64", "arm64")
@@ -256,17 +294,23 @@ class TestNonsense:
         board = this_machine_facts.collect()["machine_motherboard"]
         assert board == "" or (board.isprintable() and len(board) <= 255)
 
+    @pytest.mark.parametrize("printed", [*NONSENSE, *FAILURES])
+    def test_powershell_may_print_anything(
+        self, monkeypatch: pytest.MonkeyPatch, printed: bytes | Exception
+    ) -> None:
+        """If PowerShell is missing, fails or prints nonsense, the UUID of the firmware is empty."""
+        pretend_windows(monkeypatch, {(CRYPTOGRAPHY, "MachineGuid"): GUID}, printed)
+        assert this_machine_facts.collect()["windows_uuid"] == ""
+
     @pytest.mark.parametrize(
         "printed",
         [
             *NONSENSE,
+            *FAILURES,
             b"<?xml version='1.0'?><plist>",
             plistlib.dumps([]),
             plistlib.dumps(["text"]),
             plistlib.dumps([{"IOPlatformUUID": 7, "model": "text"}]),
-            FileNotFoundError(2, "No such file"),
-            subprocess.TimeoutExpired("ioreg", 30),
-            subprocess.CalledProcessError(1, "ioreg"),
         ],
     )
     def test_ioreg_may_print_anything(
