@@ -51,13 +51,6 @@ def start(tmp_path: Path) -> Start:
     return start
 
 
-def test_the_example_app_is_good(start: Start) -> None:
-    """What a first start makes passes every check."""
-    with start("doctor", app="example_app", stdout=subprocess.PIPE) as doctor:
-        out, _ = doctor.communicate(timeout=60)
-    assert (doctor.returncode, out) == (0, b"config: ok\ntokens: ok\nusers: ok\nmachines: ok\n")
-
-
 def test_a_terminal_shows_progress_and_report(start: Start, tmp_path: Path) -> None:
     """The bar runs to its end, and the lines of the report are printed over it."""
     terminal, end = os.openpty()
