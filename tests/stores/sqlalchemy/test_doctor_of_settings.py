@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.sqlalchemy import AccountMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.servers import MariaDBServer, PostgresServer, Proxy, wait_until
+from tests.servers import GaleraCluster, MariaDBServer, PostgresServer, Proxy, wait_until
 
 from .conftest import DRIVERS, POSTGRES, on
 from .models import Account, Machine
@@ -54,7 +54,7 @@ class TestForeignKeys:
         def replace(clause: str) -> Engine:
             Machine.__table__.drop(engine)
             columns = [
-                f"{column.name} {'VARCHAR(255)'}"
+                f"{column.name} VARCHAR(255)"
                 for column in Machine.__table__.columns
                 if column.name not in ("id", "user_id", "machine_code", "attempt", "registered_at")
             ]
@@ -332,8 +332,10 @@ class TestMariaDB:
     def careless(self, mariadb: MariaDBServer) -> Iterator[None]:
         """A server that does not write to the disk at each COMMIT."""
         mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
-        yield
-        mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        try:
+            yield
+        finally:
+            mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
 
     @pytest.mark.usefixtures("careless")
     def test_a_log_that_is_not_flushed(self, engine: Engine) -> None:
@@ -342,16 +344,17 @@ class TestMariaDB:
 
 
 @on("galera")
-def test_galera_may_flush_later(engine: Engine) -> None:
+def test_galera_may_flush_later(engine: Engine, galera: GaleraCluster) -> None:
     """Other nodes have the row, so it is a notice there."""
-    with engine.connect() as connection:
-        value = connection.exec_driver_sql("SELECT @@global.innodb_flush_log_at_trx_commit").scalar()
-        connection.exec_driver_sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
-    # Connections go to the nodes in turn.
-    found = [notice for _ in range(3) for notice in findings(engine, Notice)]
-    engine.dispose()
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"SET GLOBAL innodb_flush_log_at_trx_commit = {value}")
+    setting = "innodb_flush_log_at_trx_commit"
+    before = [node.execute(f"SELECT @@global.{setting}")[0][0] for node in galera.nodes]
+    try:
+        for node in galera.nodes:
+            node.execute(f"SET GLOBAL {setting} = 2")
+        found = findings(engine, Notice)
+    finally:
+        for node, value in zip(galera.nodes, before, strict=True):
+            node.execute(f"SET GLOBAL {setting} = {value}")
     assert any("On Galera that is a loss only where all nodes crash" in notice for notice in found)
 
 

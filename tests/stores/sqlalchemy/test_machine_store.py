@@ -305,17 +305,17 @@ class TestModels:
         with Session(engine) as session:
             assert session.execute(select(Own.id, Own.source)).one() == ("made", "api")
 
-    def test_machines_of_one_moment_have_an_order(
+    def test_machines_with_equal_timestamps_have_an_order(
         self, store: SQLAlchemyMachineStore, engine: Engine
     ) -> None:
         """Where two were bound in the same microsecond their codes decide, and pages still join."""
-        moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        timestamp = datetime(2026, 1, 1, tzinfo=timezone.utc)
         codes = [f"{number:032}" for number in (3, 1, 2)]
         with Session(engine) as session:
             for code in codes:
                 facts = dict.fromkeys(MACHINE_FIELDS, "x")
-                row = {**facts, "machine_code": code, "attempt": code, "registered_at": moment, "user_id": 1}
-                session.add(Machine(**row))
+                row = {**facts, "machine_code": code, "attempt": code, "user_id": 1}
+                session.add(Machine(registered_at=timestamp, **row))
             session.commit()
         pages = []
         after = None
@@ -323,8 +323,9 @@ class TestModels:
             pages += page
             after = page[-1].machine_code
         assert [machine.machine_code for machine in pages] == sorted(codes)
-        assert {machine.registered_at for machine in pages} == {moment}
-        assert moment.utcoffset() == timedelta(0)
+        timestamps = {machine.registered_at for machine in pages}
+        assert timestamps == {timestamp}
+        assert {found and found.utcoffset() for found in timestamps} == {timedelta(0)}
 
     def test_a_model_without_the_columns_is_refused(self) -> None:
         """What is missing is named, with what to do."""
@@ -370,9 +371,10 @@ class TestModels:
         with pytest.raises(ConfigurationError, match=r"Nothing in table soft makes machine_code unique"):
             SQLAlchemyMachineStore(sessionmaker(), Soft)
 
+    @on("sqlite")
     @pytest.mark.parametrize("how", ["primary key", "constraint"])
-    def test_any_key_on_the_code_alone_will_do(self, how: str) -> None:
-        """A host may name the key as it likes."""
+    def test_any_unique_key_on_the_code_is_accepted(self, engine: Engine, how: str) -> None:
+        """A primary key or a constraint with a name of the host's refuses a second owner."""
         base: Any = declarative_base()
 
         class Keyed(MachineMixin, base):
@@ -384,7 +386,11 @@ class TestModels:
             machine_code = Column(String(32), primary_key=how == "primary key")
             user_id = Column(Integer)
 
-        assert SQLAlchemyMachineStore(sessionmaker(), Keyed)
+        base.metadata.create_all(engine)
+        store = SQLAlchemyMachineStore(sessionmaker(engine), Keyed)
+        store.bind(make_machine(), FIRST)
+        with pytest.raises(MachineCodeTaken):
+            store.bind(make_machine(), SECOND)
 
     def test_columns_in_two_tables_are_refused(self) -> None:
         """A model spread over two tables cannot be filled by one INSERT."""
@@ -454,16 +460,16 @@ def test_the_owner_is_recognized_whatever_the_type_of_its_key(store: SQLAlchemyM
 
 
 @on("sqlite")
-def test_moments_of_another_zone_become_utc(engine: Engine) -> None:
-    """A server that answers in its session's zone (PostgreSQL) changes no moment."""
+def test_timestamps_of_another_zone_become_utc(engine: Engine) -> None:
+    """A server that answers in its session's zone (PostgreSQL) changes no timestamp."""
 
     class Local(TypeDecorator[datetime]):
         impl = DateTime
         cache_ok = True
 
         def process_result_value(self, value: Any, dialect: Dialect) -> datetime:
-            moment: datetime = value.replace(tzinfo=timezone.utc)
-            return moment.astimezone(timezone(timedelta(hours=8)))
+            timestamp: datetime = value.replace(tzinfo=timezone.utc)
+            return timestamp.astimezone(timezone(timedelta(hours=8)))
 
     base: Any = declarative_base()
 
@@ -475,11 +481,13 @@ def test_moments_of_another_zone_become_utc(engine: Engine) -> None:
 
     base.metadata.create_all(engine)
     store = SQLAlchemyMachineStore(sessionmaker(engine), Zoned)
+    before = datetime.now(timezone.utc)
     store.bind(make_machine(), FIRST)
+    after = datetime.now(timezone.utc)
     (kept,) = store.list_for(FIRST)
     assert kept.registered_at is not None
     assert kept.registered_at.utcoffset() == timedelta(0)
-    assert abs(kept.registered_at - datetime.now(timezone.utc)) < timedelta(seconds=5)
+    assert before <= kept.registered_at <= after
 
 
 @pytest.mark.parametrize("kind", [SQLAlchemyMachineStore, SQLAlchemyUserStore])

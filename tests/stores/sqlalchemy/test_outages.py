@@ -131,7 +131,7 @@ class TestLostConnections:
         began = time.monotonic()
         with pytest.raises(StoreFailure, match=r"gave up at try \d+: "):
             store.bind(make_machine(), FIRST)
-        assert 0.5 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.5
 
     def test_ended_sessions_are_replaced(
         self, engine: Engine, sessions: sessionmaker[Session], server: PostgresServer | MariaDBServer

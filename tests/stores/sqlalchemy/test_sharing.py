@@ -100,10 +100,15 @@ def test_a_refused_request_gives_the_connection_back(
     assert engine.pool.checkedout() == 0
 
 
-def test_without_a_request_each_call_has_its_own(engine: Engine, users: SQLAlchemyUserStore) -> None:
+def test_without_a_request_each_call_has_its_own_transaction(
+    engine: Engine, users: SQLAlchemyUserStore
+) -> None:
     """A command or a Celery task holds no connection between two calls."""
-    assert users.get("1") == FIRST
-    assert engine.pool.checkedout() == 0
+    steps = Steps(engine)
+    for identity, user in (("1", FIRST), ("2", SECOND)):
+        assert users.get(identity) == user
+        assert engine.pool.checkedout() == 0
+    assert steps.seen.count("checkout") == steps.seen.count("begin") == 2
 
 
 def test_a_repetition_has_a_transaction_of_its_own(

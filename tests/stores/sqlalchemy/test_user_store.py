@@ -261,8 +261,9 @@ def test_what_cannot_be_a_key_is_not_looked_up(engine: Engine, kind: Any, identi
     assert len(statements) == reads
 
 
-def test_a_type_of_the_host_may_hold_text() -> None:
-    """A type that does not say what it returns is accepted at mount."""
+@on("sqlite")
+def test_a_type_of_the_host_may_hold_text(engine: Engine) -> None:
+    """A type that does not say what it returns is accepted, and its values reach the user."""
     base: Any = declarative_base()
 
     class Person(base):
@@ -272,7 +273,12 @@ def test_a_type_of_the_host_may_hold_text() -> None:
         number = Column(Silent())
 
     names = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
-    assert SQLAlchemyUserStore(sessionmaker(), Person, **names)
+    store = SQLAlchemyUserStore(sessionmaker(engine), Person, **names)
+    base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Person(key=9, speed_id="ASD000009", number="9"))
+        session.commit()
+    assert store.get("9") == User(9, "ASD000009", "9")
 
 
 def test_what_users_lack_is_told(engine: Engine, sessions: sessionmaker[Session]) -> None:
