@@ -25,13 +25,12 @@ from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
 
-from .hosts import example
+from .hosts import USER_COLUMNS, example
 from .live_databases import Database
 from .setups import SetUp, assert_promise, caller, make_models, make_tables
 
 __all__ = ["run"]
 
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 REGISTERED, IMPORTED, JOINED = range(3)
 
 
@@ -80,7 +79,7 @@ class Host:
         models = make_models(set_up)
         self.engine = self._engine(models)
         sessions = sessionmaker(self.engine)
-        self.users = SQLAlchemyUserStore(sessions, models[0], **COLUMNS)
+        self.users = SQLAlchemyUserStore(sessions, models[0], **USER_COLUMNS)
         self.model, self.store = models[1], {"deadline": 0.3, **set_up.store}
         self.machines = SQLAlchemyMachineStore(sessions, self.model, **self.store)
         self.app = Flask("host")

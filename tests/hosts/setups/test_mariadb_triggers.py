@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.mariadb_setups import WITHOUT_KEYS_TO_USERS
 from tests.support.setup_runs import run
 from tests.support.setup_texts import (
@@ -157,7 +157,7 @@ STORAGE = [
 
 @pytest.mark.filterwarnings("ignore:Unknown schema content")
 @pytest.mark.parametrize("set_up", [*TRIGGERED, *STORAGE], ids=str)
-@pytest.mark.parametrize("database", only_quick(["pymysql", "mysqldb"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["pymysql", "mysqldb"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

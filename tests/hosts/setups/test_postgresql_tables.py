@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.postgresql_setups import REWRITTEN, SKIPPED, table, trigger
 from tests.support.setup_runs import run
 from tests.support.setup_texts import (
@@ -178,7 +178,7 @@ TABLES = [
 
 
 @pytest.mark.parametrize("set_up", [*TABLES], ids=str)
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,9 +13,8 @@ from sqlalchemy.orm import declarative_base, sessionmaker
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
-
-from .conftest import DRIVERS, POSTGRES, on
-from .models import Machine
+from tests.support.engines import DRIVERS, POSTGRES, on
+from tests.support.models import Machine
 
 NOT_UNIQUE = (
     "Nothing in the live table machine makes machine_code unique, so a machine could get two owners: "

@@ -15,12 +15,11 @@ from sqlalchemy.schema import CreateTable
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.sqlalchemy import AccountMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.servers import GaleraCluster, MariaDBServer, PostgresServer, Proxy, wait_until
-
-from .conftest import DRIVERS, POSTGRES, on
-from .models import Account, Machine
+from tests.support.engines import DRIVERS, POSTGRES, on
+from tests.support.hosts import USER_COLUMNS
+from tests.support.models import Account, Machine
 
 INVALIDATE = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_machine_machine_code'::regclass"
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 
 
 def run(engine: Engine, *statements: str) -> None:
@@ -178,7 +177,7 @@ class TestSQLite:
             id = Column(Integer, primary_key=True)
 
         base.metadata.create_all(engine)
-        problems = SQLAlchemyUserStore(sessionmaker(engine), Reused, **COLUMNS).problems()
+        problems = SQLAlchemyUserStore(sessionmaker(engine), Reused, **USER_COLUMNS).problems()
         assert [each.partition(",")[0] for each in problems] == [
             "SQLite gives the id of a deleted row of reused to the next one"
         ] * (not keeps_ids)
@@ -368,7 +367,7 @@ def test_an_identity_without_a_key_is_reported(engine: Engine) -> None:
         login = Column(String(20))
 
     base.metadata.create_all(engine)
-    columns = {**COLUMNS, "identity": "login", "key": "id"}
+    columns = {**USER_COLUMNS, "identity": "login", "key": "id"}
     (problem,) = SQLAlchemyUserStore(sessionmaker(engine), Twice, **columns).problems()
     assert problem.startswith("Nothing makes login of table twice unique")
 

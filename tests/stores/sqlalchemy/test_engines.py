@@ -16,18 +16,16 @@ from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 from flask_aegis_machines import ConfigurationError, bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore, _engines
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import on, stored
-from .models import FIRST, SECOND, Account, Base, Machine
-
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import Account, Base, Machine
 
 
 @pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool])
 def test_a_shared_connection_is_refused_at_mount(tmp_path: Path, pool: Any) -> None:
     """A COMMIT of the stores would commit rows of the host."""
     engine = create_engine(f"sqlite:///{tmp_path / 'host.db'}", poolclass=pool)
-    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS)
     machines = SQLAlchemyMachineStore(sessionmaker(engine), Machine)
     blueprint = create_blueprint(users=users, machines=machines, authenticate=bearer(lambda token: token))
     with pytest.raises(ConfigurationError, match=f"The engine's {pool.__name__} shares one connection"):
@@ -93,7 +91,7 @@ class TestAfterAFork:
 
     def make(self, engine: Engine) -> tuple[SQLAlchemyUserStore, SQLAlchemyMachineStore]:
         """Make both stores in the parent."""
-        users = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+        users = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS)
         return users, SQLAlchemyMachineStore(sessionmaker(engine), Machine)
 
     def test_the_inherited_pool_is_dropped_once(self, engine: Engine, request: pytest.FixtureRequest) -> None:

@@ -23,12 +23,12 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from flask_aegis_machines.testing import make_machine
-from tests.support.databases import Fault, LostCommits, lost_connection
+from tests.support.driver_failures import Fault, LostCommits, lost_connection
+from tests.support.engines import MARIADB, POSTGRESQL, on
+from tests.support.hosts import USER_COLUMNS
+from tests.support.models import OTHER
 
-from .conftest import DRIVERS, on
-
-CODE, OTHER = make_machine().machine_code, "1" * 31 + "x"
-POSTGRESQL = ["postgresql-psycopg", "postgresql-psycopg2"]
+CODE = make_machine().machine_code
 Base: Any = declarative_base()
 
 
@@ -202,11 +202,10 @@ class TestWithin:
         store_on(database, within=note).bind(make_machine(), FIRST)
         assert (lost.fired, calls, rows(database)) == (1, [CODE], ([CODE], [CODE]))
 
-    @on(*DRIVERS[1:])  # SQLite has one writer at a time
+    @on(*POSTGRESQL, *MARIADB)  # SQLite has one writer at a time
     def test_a_limit_holds_for_requests_at_once(self, database: Engine) -> None:
         """The hook locks the user and counts what others have committed, on each default isolation level."""
-        columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
-        users = SQLAlchemyUserStore(sessionmaker(database), Person, **columns)
+        users = SQLAlchemyUserStore(sessionmaker(database), Person, **USER_COLUMNS)
 
         def limit(connection: Connection, machine: Machine, user: User) -> None:
             lock = select(Person.id).where(Person.id == user.key).with_for_update(key_share=True)
@@ -250,7 +249,7 @@ class TestWithin:
             store_on(database, within=swallow).bind(make_machine(), FIRST)
         assert rows(database) == ([], [])
 
-    @on(*(name for name in DRIVERS if name not in POSTGRESQL))
+    @on("sqlite", *MARIADB)
     def test_an_error_that_the_hook_swallows_changes_nothing(self, database: Engine) -> None:
         """SQLite and MariaDB roll the failed statement back, and go on with the transaction."""
         store_on(database, within=swallow).bind(make_machine(), FIRST)
@@ -285,7 +284,7 @@ class TestWithin:
         assert rows(database) == ([], [])
         engine.dispose()
 
-    @on("postgresql-psycopg", "postgresql-psycopg2", "mariadb-pymysql", "mariadb-mysqlclient")
+    @on(*POSTGRESQL, *MARIADB)
     def test_a_connection_lost_at_the_question_about_autocommit_is_no_autocommit(
         self, database: Engine
     ) -> None:
@@ -384,8 +383,7 @@ class TestWhere:
 
     def users(self, engine: Engine) -> SQLAlchemyUserStore:
         """Make a store of active users."""
-        columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
-        return SQLAlchemyUserStore(sessionmaker(engine), Person, where=Person.is_active, **columns)
+        return SQLAlchemyUserStore(sessionmaker(engine), Person, where=Person.is_active, **USER_COLUMNS)
 
     def test_others_are_not_found_for_a_request(self, database: Engine) -> None:
         """A deactivated user is nobody for a request, and somebody for the commands."""
@@ -419,6 +417,5 @@ def test_what_is_no_function_is_refused(name: str) -> None:
 
 def test_what_is_no_condition_is_refused() -> None:
     """A wrong argument is found when the store is made."""
-    columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
     with pytest.raises(ConfigurationError, match="where must be a condition of SQLAlchemy"):
-        SQLAlchemyUserStore(sessionmaker(), Person, where=True, **columns)
+        SQLAlchemyUserStore(sessionmaker(), Person, where=True, **USER_COLUMNS)

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
 from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines._records import MACHINE_FIELDS
-from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
-from tests.support.databases import Fault, LostCommits, lost_connection
-
-from .conftest import on, stored
-from .models import FIRST, NOW, SECOND, Account, Machine
+from tests.support.driver_failures import Fault, LostCommits, lost_connection
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import NOW, Machine
 
 CODES = [f"{number:031}x" for number in range(600)]
 NOBODY = User(99, "ASD000099", "")
@@ -103,10 +103,6 @@ class TestBindMany:
         self, store: SQLAlchemyMachineStore, engine: Engine
     ) -> None:
         """Where a foreign key finds one user gone, the machines of the others are bound."""
-        if engine.dialect.name == "sqlite":
-            pragma = "PRAGMA foreign_keys=ON"
-            event.listen(engine, "connect", lambda connection, record: connection.execute(pragma))
-            engine.dispose()
         wanted = zip(CODES, (FIRST, NOBODY, SECOND), strict=False)
         assert bind_many(store, *wanted) == ["bound", "no user", "bound"]
         assert sorted(stored(engine)) == [(CODES[0], 1), (CODES[2], 2)]
@@ -200,51 +196,6 @@ def test_a_suite_that_rolls_back_takes_everything_back(engine: Engine) -> None:
         assert bind_many(store, *wanted) == ["bound", "taken", "bound"]
         transaction.rollback()
     assert stored(engine) == []
-
-
-@on("sqlite", "mariadb-pymysql")
-class TestFind:
-    """One machine by its code."""
-
-    def test_a_bound_machine_is_found_with_its_owner(self, store: SQLAlchemyMachineStore) -> None:
-        """The machine comes as the list of its owner shows it, with the key that is in its row."""
-        store.bind(make_machine(CODES[0]), FIRST)
-        store.bind(make_machine(CODES[1]), SECOND)
-        (listed,) = store.list_for(SECOND)
-        assert store.find(CODES[1]) == (listed, SECOND.key)
-
-    @pytest.mark.parametrize("code", [CODES[1], CODES[0].upper(), CODES[0] + " ", ""])
-    def test_another_code_is_not_found(self, store: SQLAlchemyMachineStore, code: str) -> None:
-        """Codes are compared exactly here, too."""
-        store.bind(make_machine(CODES[0]), FIRST)
-        assert store.find(code) is None
-
-
-@on("sqlite", "mariadb-pymysql")
-class TestGetByKey:
-    """One user by what is in a machine's row."""
-
-    def test_a_key_leads_to_its_user(self, sessions: sessionmaker[Session]) -> None:
-        """The key is another column than the identity where the host says so."""
-        columns = {"aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
-        by_id = SQLAlchemyUserStore(sessions, Account, identity="id", **columns)
-        by_text = SQLAlchemyUserStore(sessions, Account, identity="aegisspeed_id", key="id", **columns)
-        for store in (by_id, by_text):
-            assert store.get_by_key(SECOND.key) == SECOND
-            assert store.get_by_key(99) is None
-
-    def test_a_user_without_an_id_number_has_an_empty_one(
-        self, sessions: sessionmaker[Session], engine: Engine
-    ) -> None:
-        """What is shown of nothing is nothing."""
-        with engine.begin() as connection:
-            connection.execute(
-                insert(Account.__table__).values(id=3, aegisspeed_id="ASD000003", id_number="")
-            )
-        store = SQLAlchemyUserStore(
-            sessions, Account, identity="id", aegisspeed_id="aegisspeed_id", id_number="id_number"
-        )
-        assert store.get_by_key(3) == User(3, "ASD000003", "")
 
 
 @on("postgresql-psycopg")

@@ -21,9 +21,9 @@ from flask_aegis_machines import MachineCodeTaken
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import Base
 from tests.support.pages import blocks_of
-
-from .models import FIRST, SECOND, Base
 
 PAGE = Path(__file__).parents[3] / "docs" / "migrations.md"
 

@@ -19,8 +19,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
     MachineMixin,
 )
-
-from .models import Account, Machine
+from tests.support.models import Account, Machine
 
 MACHINES: Table = Machine.__table__
 ACCOUNTS: Table = Account.__table__

@@ -17,16 +17,14 @@ from flask_aegis_machines import Machine, MachineCodeTaken, StoreFailure, User
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
 from tests.servers import GaleraCluster, MariaDBServer, PostgresServer, Proxy, SynchronousPair, wait_until
-
-from . import models
-from .conftest import on, stored
-from .models import FIRST, SECOND, Account
+from tests.support import models
+from tests.support.engines import MARIADB, POSTGRESQL, on, stored
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import Account
 
 pytestmark = pytest.mark.clusters
 
 CODE = make_machine().machine_code
-POSTGRESQL = ["postgresql-psycopg", "postgresql-psycopg2"]
-MARIADB = ["mariadb-pymysql", "mariadb-mysqlclient"]
 
 
 @pytest.fixture
@@ -103,8 +101,7 @@ class TestLostConnections:
         self, proxied: Engine, proxy: Proxy, engine: Engine
     ) -> None:
         """Every pooled connection is dead at once, for the look-up of the user as for the machine."""
-        columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
-        users = SQLAlchemyUserStore(sessionmaker(proxied), Account, **columns)
+        users = SQLAlchemyUserStore(sessionmaker(proxied), Account, **USER_COLUMNS)
         store = SQLAlchemyMachineStore(sessionmaker(proxied), models.Machine)
         with proxied.connect(), proxied.connect(), proxied.connect():
             pass
@@ -153,11 +150,11 @@ class TestLostConnections:
         store = SQLAlchemyMachineStore(sessions, models.Machine, deadline=60)
         if isinstance(server, PostgresServer):
             server.execute("CHECKPOINT")  # else it replays what all tests before have written
-        store.bind(make_machine("1" * 31 + "x"), SECOND)
+        store.bind(make_machine(models.OTHER), SECOND)
         server.kill()
         with later(0.2, server.start):
             store.bind(make_machine(), FIRST)
-        assert sorted(stored(engine)) == [("1" * 31 + "x", SECOND.key), (CODE, FIRST.key)]
+        assert sorted(stored(engine)) == [(models.OTHER, SECOND.key), (CODE, FIRST.key)]
 
 
 @on(*POSTGRESQL, *MARIADB)
@@ -228,7 +225,7 @@ class TestPermanentFailures:
         assert store.list_for(FIRST) == []
 
 
-@on("postgresql-psycopg", "postgresql-psycopg2")
+@on(*POSTGRESQL)
 def test_a_server_that_only_reads_is_waited_for(
     engine: Engine, sessions: sessionmaker[Session], postgres: PostgresServer
 ) -> None:

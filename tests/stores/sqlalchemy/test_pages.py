@@ -14,9 +14,9 @@ from sqlalchemy.engine import Connection, Engine
 from flask_aegis_machines import User
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
-
-from .conftest import on
-from .models import FIRST, NOW, SECOND, Machine
+from tests.support.engines import on
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import NOW, Machine
 
 LIMIT = 20
 

@@ -26,16 +26,14 @@ from flask_aegis_machines.stores.sqlalchemy import (
 )
 from flask_aegis_machines.stores.sqlalchemy._failures import Failure
 from flask_aegis_machines.testing import make_machine
-from tests.support.databases import Fault, wrap
-
-from .conftest import on, stored
-from .models import FIRST, SECOND, Account, Machine
+from tests.support.driver_failures import Fault, wrap
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import OTHER, Account, Machine
 
 CODE = make_machine().machine_code
-OTHER = "1" * 31 + "x"
 MYSQL = pymysql.err.OperationalError
 
-USER_COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 NEWCOMER = {"id": 3, "aegisspeed_id": "ASD000003", "id_number": "3" * 18}
 
 
@@ -80,19 +78,6 @@ class TestOwnTransaction:
             with pytest.raises(IntegrityError):
                 session.flush()
         assert machines_in(engine) == [FIRST.key]
-
-    def test_one_connection_is_enough(self, engine: Engine) -> None:
-        """No connection is held while another is waited for, so a pool of one never stands still."""
-        small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1)
-        store = SQLAlchemyMachineStore(sessionmaker(small), Machine)
-        users = SQLAlchemyUserStore(sessionmaker(small), Account, **USER_COLUMNS)
-        first = users.get("1")
-        assert first is not None
-        store.bind(make_machine(), first)
-        with pytest.raises(MachineCodeTaken):
-            store.bind(make_machine(), SECOND)
-        assert len(store.list_for(FIRST)) == 1
-        small.dispose()
 
     def test_an_exhausted_pool_is_waited_for_and_then_told(self, engine: Engine) -> None:
         """Where the host holds every connection, the failure says so, and nothing is bound."""
