@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Index, Integer
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base
 
@@ -17,17 +17,28 @@ from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
 
 __all__ = [
     "LETTERS",
+    "WITHOUT_KEYS_TO_USERS",
     "SetUp",
     "Told",
     "assert_promise",
     "caller",
+    "code_column",
     "insert_machine",
     "machine_table",
     "make_models",
     "make_tables",
+    "on_connect",
+    "serial_number_column",
 ]
 
 LETTERS = "abcd1234efgh5678ijkl9012mnop3456"
+
+#: Statements of MariaDB that drop the foreign key of the machines.
+WITHOUT_KEYS_TO_USERS = (
+    "SET @statement = (SELECT concat('ALTER TABLE machine DROP FOREIGN KEY ', constraint_name)"
+    " FROM information_schema.referential_constraints WHERE constraint_schema = database())",
+    "EXECUTE IMMEDIATE @statement",
+)
 
 #: The key of the user who binds or asks, for hosts that set it on their connections.
 caller: ContextVar[object] = ContextVar("caller")
@@ -147,6 +158,30 @@ def make_tables(engine: Engine, set_up: SetUp, user: Any, machine: Any) -> None:
             identifiers = {"aegisspeed_id": f"ASD00000{number}", "id_number": f"11010119900307123{number}"}
             session.add(user(id=key, **identifiers))
         session.commit()
+
+
+def code_column(kind: Any, **options: Any) -> Columns:
+    """Return a function that makes the column ``machine_code`` with an ordinary unique key."""
+    return lambda: {"machine_code": Column(kind, **{"unique": True, "nullable": False, **options})}
+
+
+def serial_number_column(*arguments: Any, **options: Any) -> Columns:
+    """Return a function that makes a NOT NULL column that the stores do not know."""
+    return lambda: {"serial_number": Column(String(20), *arguments, **{"nullable": False, **options})}
+
+
+def on_connect(statement: str) -> Callable[[Engine], None]:
+    """Return a function that lets an engine execute and commit a statement on each new connection."""
+
+    def listen(engine: Engine) -> None:
+        @event.listens_for(engine, "connect")
+        def execute(connection: Any, record: object) -> None:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            cursor.close()
+            connection.commit()
+
+    return listen
 
 
 def assert_promise(

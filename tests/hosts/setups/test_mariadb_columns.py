@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import CHAR, Column, String
 
 from tests.support.live_databases import Database, mark_slow
-from tests.support.mariadb_setups import WITHOUT_KEYS_TO_USERS
 from tests.support.setup_runs import run
 from tests.support.setup_texts import (
     CHANGED,
@@ -20,7 +19,7 @@ from tests.support.setup_texts import (
     OTHER_KEY,
     refused,
 )
-from tests.support.setups import SetUp
+from tests.support.setups import WITHOUT_KEYS_TO_USERS, SetUp
 
 EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
 
