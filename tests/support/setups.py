@@ -18,8 +18,8 @@ from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
 __all__ = [
     "LETTERS",
     "WITHOUT_KEYS_TO_USERS",
+    "Answers",
     "SetUp",
-    "Told",
     "assert_promise",
     "caller",
     "code_column",
@@ -44,7 +44,7 @@ WITHOUT_KEYS_TO_USERS = (
 caller: ContextVar[object] = ContextVar("caller")
 
 Columns = Callable[[], Mapping[str, Any]]
-Told = Mapping[str, Sequence[tuple[object, str]]]
+Answers = Mapping[str, Sequence[tuple[object, str]]]
 
 
 @dataclass(frozen=True)
@@ -185,16 +185,19 @@ def on_connect(statement: str) -> Callable[[Engine], None]:
 
 
 def assert_promise(
-    told: Told, before: Sequence[tuple[str, object]], after: Sequence[tuple[str, object]]
+    answers_by_code: Answers, before: Sequence[tuple[str, object]], after: Sequence[tuple[str, object]]
 ) -> None:
     """Assert that the table has what was there before, one row for each 10000, and no other row.
 
     Args:
-        told: For each code the answers, each with the key of the user who got it.
+        answers_by_code: For each code the answers, each with the key of the user who got it.
         before: Codes and owners in the table before.
         after: Codes and owners in the table afterwards, read on a fresh connection.
     """
-    owners = {code: [key for key, answer in answers if answer == "10000"] for code, answers in told.items()}
+    owners = {
+        code: [key for key, answer in answers if answer == "10000"]
+        for code, answers in answers_by_code.items()
+    }
     assert all(len(keys) <= 1 for keys in owners.values()), "two users got 10000 for one code"
     expected = Counter((code, str(key)) for code, key in before)
     expected.update((code, str(key)) for code, keys in owners.items() for key in keys)

@@ -47,7 +47,7 @@ def test_sqlite_in_memory_may_share_its_connection(url: str) -> None:
     engine.dispose()
 
 
-def test_a_session_that_is_not_ready_at_mount_is_checked_later() -> None:
+def test_a_session_not_ready_at_mount_is_checked_later() -> None:
     """An extension may be initialized after the blueprint, or need a request."""
 
     def no_session() -> Session:
@@ -189,6 +189,6 @@ def test_a_request_scope_opens_without_a_session(request: pytest.FixtureRequest)
     ],
 )
 def test_an_address_has_no_password(url: str, address: str) -> None:
-    """Host, port, database and role tell an operator where to look."""
+    """Host, port, database and role show an operator where to look."""
     engine = create_engine(url, poolclass=NullPool if url.startswith("sqlite") else QueuePool)
     assert _engines.address_of(engine) == address

@@ -99,7 +99,7 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (
             wrap(pymysql.err.IntegrityError(1452, "a foreign key, 'secret'"), exc.IntegrityError),
@@ -121,12 +121,12 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
     ],
     ids=["MySQL", "PostgreSQL", "SQLite", "SQLite with a value", "others"],
 )
-def test_a_failure_is_told_without_values(error: Exception, told: str) -> None:
-    """The classes and the code are told; a text that may quote a statement's values is not."""
-    assert describe_failure(error) == told
+def test_a_failure_is_described_without_values(error: Exception, text: str) -> None:
+    """The description has the classes and the code, and no text that may quote a statement's values."""
+    assert describe_failure(error) == text
 
 
-def test_the_line_that_raised_is_told() -> None:
+def test_the_description_names_the_line_that_raised() -> None:
     """With no traceback to the driver, one line of it helps those who look for the cause."""
     with pytest.raises(ValueError, match="secret") as raised:
         raise ValueError("secret")

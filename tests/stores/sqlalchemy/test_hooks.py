@@ -191,7 +191,7 @@ class TestWithin:
     def test_the_hook_does_not_run_again_after_a_lost_reply(
         self, database: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where the first try turns out to have committed, its audit row is there already."""
+        """Where the first try has committed, its audit row is there already."""
         calls: list[str] = []
 
         def note(connection: Connection, machine: Machine, user: User) -> None:
@@ -285,9 +285,7 @@ class TestWithin:
         engine.dispose()
 
     @on(*POSTGRESQL, *MARIADB)
-    def test_a_connection_lost_at_the_question_about_autocommit_is_no_autocommit(
-        self, database: Engine
-    ) -> None:
+    def test_an_outage_while_autocommit_is_checked_is_retried(self, database: Engine) -> None:
         """The binding is tried again, as after any outage, and not refused for good."""
         fault = Fault(database, "SAVEPOINT", "before", 1, lost_connection())
         store_on(database, within=audit).bind(make_machine(), FIRST)

@@ -113,7 +113,7 @@ class TestStatements:
         small.dispose()
 
     def test_every_attempt_is_its_own(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
-        """Two requests never share the value that tells them apart."""
+        """Two requests never share the value that identifies an attempt."""
         for code in (CODE, OTHER):
             store.bind(make_machine(code), FIRST)
         with Session(engine) as session:
@@ -126,7 +126,7 @@ class TestUnknownOutcome:
     """A reply that is lost, before or after the database did its work."""
 
     @pytest.mark.parametrize("when", ["before", "after"])
-    def test_a_lost_reply_to_our_own_insert_is_a_yes(
+    def test_an_insert_with_a_lost_reply_succeeds(
         self, store: SQLAlchemyMachineStore, engine: Engine, when: str
     ) -> None:
         """The same INSERT is repeated; a row of this very attempt is this request's own."""
@@ -170,7 +170,7 @@ class TestUnknownOutcome:
             store.bind(make_machine(), SECOND)
         assert stored(engine) == [(CODE, FIRST.key)]
 
-    def test_an_outage_beyond_the_deadline_says_that_the_outcome_is_unknown(
+    def test_a_commit_lost_in_a_long_outage_has_unknown_outcome(
         self, store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The row may be there, and the text says so, without any value."""
@@ -234,7 +234,7 @@ class TestOtherFailures:
         store.bind(make_machine(), FIRST)
         assert fault.fired == 3
 
-    def test_another_key_of_the_host_s_is_not_a_taken_code(self, engine: Engine) -> None:
+    def test_another_unique_key_is_not_a_taken_code(self, engine: Engine) -> None:
         """A violation that no machine with this code explains is a failure, not 10004."""
         base: Any = declarative_base()
 
@@ -252,7 +252,7 @@ class TestOtherFailures:
     def test_an_interrupt_leaves_no_open_transaction(
         self, store: SQLAlchemyMachineStore, engine: Engine
     ) -> None:
-        """A worker that is told to stop in the middle gives its connection up, and others can write."""
+        """A worker that is interrupted during a binding gives its connection back, and others can write."""
         Fault(engine, "INSERT", "after", 1, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             store.bind(make_machine(), FIRST)

@@ -1,4 +1,4 @@
-"""What the commands ask of the stores on a host's own models: many machines, one machine, one user."""
+"""``bind_many`` on models of a host: many machines in one call."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CODES = [f"{number:031}x" for number in range(600)]
 NOBODY = User(99, "ASD000099", "")
 
 
-def told(refusals: list[Refusal | None]) -> list[str]:
-    """Say of each binding what became of it."""
+def outcomes_of(refusals: list[Refusal | None]) -> list[str]:
+    """Return the outcome of each binding."""
     words = {type(None): "bound", UserNotFound: "no user"}
     return [
         ("mine" if refusal.by_same_user else "taken")
@@ -40,7 +40,7 @@ def told(refusals: list[Refusal | None]) -> list[str]:
 
 def bind_many(store: SQLAlchemyMachineStore, *wanted: tuple[str, User]) -> list[str]:
     """Bind codes to users."""
-    return told(store.bind_many([(make_machine(code), user) for code, user in wanted]))
+    return outcomes_of(store.bind_many([(make_machine(code), user) for code, user in wanted]))
 
 
 def insert_rival(engine: Engine, code: str) -> None:
@@ -65,7 +65,7 @@ class TestBindMany:
         with Session(engine) as session:
             assert len({attempt for (attempt,) in session.query(Machine.attempt)}) == 500
 
-    def test_each_is_told_its_own_outcome(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
+    def test_each_binding_has_its_own_outcome(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
         """Codes bound before, by either user, and codes that come twice in one call, have one owner each."""
         store.bind(make_machine(CODES[0]), FIRST)
         store.bind(make_machine(CODES[1]), SECOND)
@@ -87,7 +87,7 @@ class TestBindMany:
     def test_a_rival_in_between_wins(
         self, store: SQLAlchemyMachineStore, engine: Engine, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A code taken after the look is refused, the others of the call are bound, and no log tells it."""
+        """A code taken after the look is refused, the others of the call are bound, and nothing is logged."""
         rivals = [CODES[1]]
 
         @event.listens_for(engine, "before_cursor_execute")
@@ -159,17 +159,17 @@ class TestValues:
         assert before <= kept.registered_at <= after
 
     def test_codes_are_compared_exactly(self, store: SQLAlchemyMachineStore) -> None:
-        """A code that differs in case alone is another one, in the table and in one call."""
+        """A code that differs only in case is another one, in the table and in one call."""
         store.bind(make_machine(CODES[0]), FIRST)
         wanted = [(CODES[0].upper(), SECOND), (CODES[1], FIRST), (CODES[1].upper(), SECOND)]
         assert bind_many(store, *wanted) == ["bound"] * 3
 
 
 @on("sqlite")
-def test_what_a_failed_call_left_is_passed_over_by_the_next(
+def test_a_repeated_call_skips_rows_of_a_failed_one(
     store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that dies on the COMMIT may have the rows; the failure tells none of their values."""
+    """A server that dies on the COMMIT may have the rows; the failure has none of their values."""
     died = LostCommits(engine, monkeypatch, then_outage=True)
     with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:
         bind_many(store, *((code, FIRST) for code in CODES[:3]))

@@ -116,7 +116,7 @@ def migrate(engine: Engine, host: dict[str, Any]) -> None:
         host["upgrade"]()
 
 
-def test_a_code_that_is_there_twice_is_the_host_s_to_decide(engine: Engine, host: dict[str, Any]) -> None:
+def test_a_migration_refuses_a_code_with_two_owners(engine: Engine, host: dict[str, Any]) -> None:
     """The documentation's migration is refused until then, leaves nothing in its own way, and runs again."""
     old = insert_into_old_table(engine, FIRST.key, SECOND.key)
     with pytest.raises(IntegrityError):

@@ -168,8 +168,8 @@ def test_a_model_on_a_query_is_refused() -> None:
 
 
 @on("sqlite")
-def test_a_key_that_folds_case_makes_no_twin_a_taken_code(engine: Engine) -> None:
-    """Codes are compared here: a code that the key alone takes for another is a failure, not 10004."""
+def test_a_key_that_folds_case_makes_no_code_taken(engine: Engine) -> None:
+    """The store compares codes exactly: a conflict that only the collation sees is a failure, not 10004."""
     base: Any = declarative_base()
 
     class Folded(MachineMixin, base):

@@ -29,7 +29,7 @@ class Machine(MachineMixin, Base):
 
 @on(POSTGRES)
 class TestPartitions(MachineStoreContract):
-    """The store as it is: a unique key on the code alone is one that partitions by the code can keep."""
+    """A unique key on only the code is one that partitions by the code can enforce."""
 
     @pytest.fixture
     def store(self, engine: Engine) -> SQLAlchemyMachineStore:

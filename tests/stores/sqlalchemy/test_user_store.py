@@ -121,7 +121,7 @@ def test_keys_of_any_type(
 
 @on("sqlite")
 def test_a_name_is_compared_exactly_where_the_database_does_not(engine: Engine) -> None:
-    """A collation that folds case, as MySQL's do unless told otherwise, leads nobody to another's account."""
+    """A collation that folds case, as MySQL's default does, leads nobody to another's account."""
     base: Any = declarative_base()
 
     class Person(base):
@@ -280,8 +280,8 @@ def test_a_type_of_the_host_may_hold_text(engine: Engine) -> None:
     assert store.get("9") == User(9, "ASD000009", "9")
 
 
-def test_what_users_lack_is_told(engine: Engine, sessions: sessionmaker[Session]) -> None:
-    """Doctor hears of a table or a column that is missing before the first request does."""
+def test_a_missing_table_or_column_is_reported(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Doctor reports a missing table or column before the first request fails."""
     store = SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS)
     assert store.problems() == []
     Base.metadata.drop_all(engine)
