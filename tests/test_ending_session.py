@@ -26,7 +26,7 @@ from flask_aegis_machines import (
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 
-from .stores.sqlalchemy import models
+from .support import models
 from .support.hosts import FIRST, REGISTER_PATH, assert_answer, example
 
 Base: Any = declarative_base()

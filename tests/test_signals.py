@@ -29,7 +29,7 @@ from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
 from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, authorization, example
 
-from .stores.sqlalchemy import models
+from .support import models
 
 Provoke = Callable[..., TestResponse]
 Heard = list[tuple[str, dict[str, Any]]]

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from flask_aegis_machines import create_blueprint
 from flask_aegis_machines.identity import Authenticate, jwt_identity
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.stores.sqlalchemy.models import FIRST, SECOND, Account, Base, Machine
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import Account, Base, Machine
 
 DATABASE_VARIABLE = "AEGIS_MACHINES_TEST_DATABASE"
 FOLDER_VARIABLE = "AEGIS_MACHINES_TEST_FOLDER"
@@ -80,6 +81,5 @@ def stores(
             session.commit()
     with engine.connect(), engine.connect(), engine.connect():
         pass  # so many connections a worker inherits, which is forked from here
-    columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
     sessions = sessionmaker(engine)
-    return SQLAlchemyUserStore(sessions, Account, **columns), store(sessions, Machine)
+    return SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS), store(sessions, Machine)

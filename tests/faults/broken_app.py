@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from flask_aegis_machines import Machine, MachineCodeTaken, User
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
-from tests.stores.sqlalchemy import models
+from tests.support import models
 
 from .app import DATABASE_VARIABLE, build
 

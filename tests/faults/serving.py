@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, select
 from flask_aegis_machines._records import MACHINE_FIELDS
 from tests import servers
 from tests.servers import WebServer, wait_until
-from tests.stores.sqlalchemy.models import Machine
 from tests.support.hosts import REGISTER_PATH
+from tests.support.models import Machine
 
 from .app import DATABASE_VARIABLE
 from .history import UNANSWERED, Operation

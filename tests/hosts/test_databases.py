@@ -22,11 +22,11 @@ from werkzeug.test import TestResponse
 
 from flask_aegis_machines import MachineStore, UserStore, bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.stores.sqlalchemy.models import Account, Base, Machine
 from tests.support.hosts import FIRST, REGISTER_PATH, assert_answer, example
+from tests.support.hosts import USER_COLUMNS as COLUMNS
+from tests.support.models import Account, Base, Machine
 
 CODE = str(example()["machine_code"])
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 IDS = {"aegisspeed_id": FIRST.aegisspeed_id, "id_number": FIRST.id_number}
 IN_THREADS = {"check_same_thread": False}
 

@@ -21,8 +21,9 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.stores.sqlalchemy.conftest import ENGINES, params
+from tests.support.engines import ENGINES, POSTGRESQL
 from tests.support.hosts import assert_answer
+from tests.support.live_databases import mark_slow
 
 from .test_databases import (
     CODE,
@@ -39,10 +40,10 @@ from .test_databases import (
 KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
 
 
-@pytest.fixture(params=params(["postgresql-psycopg", "postgresql-psycopg2"]))
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+@pytest.fixture(params=mark_slow(POSTGRESQL))
+def engine(request: pytest.FixtureRequest) -> Engine:
     """An engine on an empty database, with each driver."""
-    return ENGINES[request.param](request, tmp_path)
+    return ENGINES[request.param](request)
 
 
 def read(engine: Engine, table: str = "machine") -> list[tuple[str, str]]:

@@ -40,8 +40,8 @@ from flask_aegis_machines.signals import machine_registered, registration_refuse
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.servers import require_module
-from tests.stores.sqlalchemy.models import Account, Base, Machine
-from tests.support.hosts import REGISTER_PATH, BrokenStore, authorization
+from tests.support.hosts import REGISTER_PATH, USER_COLUMNS, BrokenStore, authorization
+from tests.support.models import Account, Base, Machine
 
 ENDPOINT = "aegis_machines.register_machine_info_by_aegisspeed_id"
 
@@ -266,8 +266,7 @@ def host_on_sqlalchemy(stack: ExitStack, without: str = "") -> tuple[Flask, Any]
         rows.add(Account(id=1, aegisspeed_id=USER.aegisspeed_id, id_number=USER.id_number))
     if without:
         Base.metadata.tables[without].drop(engine)
-    columns = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
-    users = SQLAlchemyUserStore(session, Account, **columns)
+    users = SQLAlchemyUserStore(session, Account, **USER_COLUMNS)
     return host(users, SQLAlchemyMachineStore(session, Machine)), engine
 
 

@@ -8,8 +8,7 @@ from flask import Flask
 from flask_aegis_machines import MachineStore, User, UserStore
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
-
-FIRST = User(1, "ASD000001", "110101199003071234")
+from tests.support.hosts import FIRST
 
 
 class Users(UserStore):

@@ -12,9 +12,7 @@ from flask_aegis_machines import MachineCodeTaken, User
 from flask_aegis_machines.stores import memory
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
-
-FIRST = User(1, "ASD000001", "110101199003071234")
-SECOND = User(2, "ASD000002", "220202199104082345")
+from tests.support.hosts import FIRST, SECOND
 
 
 class TestMemoryUserStore(UserStoreContract):

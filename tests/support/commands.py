@@ -41,7 +41,7 @@ class FailingStore(MemoryMachineStore):
 
 
 class DuckMachines:
-    """A machine store with only the required methods, and no base class of ours."""
+    """A machine store with only the required methods, which does not inherit from ``MachineStore``."""
 
     def __init__(self) -> None:
         self.kept = MemoryMachineStore()
@@ -49,7 +49,7 @@ class DuckMachines:
 
 
 class DuckUsers:
-    """A user store with only the required method, and no base class of ours."""
+    """A user store with only the required method, which does not inherit from ``UserStore``."""
 
     def get(self, identity: str) -> User | None:
         return {"1": FIRST, "2": SECOND}.get(identity)

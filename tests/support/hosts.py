@@ -16,6 +16,8 @@ from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserSto
 REGISTER_PATH = REGISTER.path
 FIRST = User(1, "ASD000001", "110101199003071234")
 SECOND = User(2, "ASD000002", "220202199104082345")
+#: Arguments of a ``SQLAlchemyUserStore`` on a model with ``AccountMixin``, whose identity is its primary key.
+USER_COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 
 
 class BrokenStore(MemoryMachineStore):

@@ -1,4 +1,4 @@
-"""An empty database for one test, on SQLite or on a server of the tests."""
+"""Empty databases, each for one test, on SQLite or on a server of the tests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from tests.servers import MariaDBServer, PostgresServer, require_driver
 
-__all__ = ["Database", "make_database", "only_quick"]
+__all__ = ["PSYCOPG", "Database", "make_database", "mark_slow", "next_name"]
+
+#: The PostgreSQL driver of ordinary runs: SQLAlchemy 1.4 has no dialect for psycopg.
+PSYCOPG = "psycopg" if sqlalchemy.__version__ >= "2" else "psycopg2"
 
 _NUMBERS = itertools.count(1)
-# SQLAlchemy 1.4 has no dialect for psycopg.
-_QUICK = {"sqlite", "psycopg" if sqlalchemy.__version__ >= "2" else "psycopg2"}
 
 
 class Database:
@@ -74,7 +75,7 @@ def make_database(request: pytest.FixtureRequest, driver: str) -> Database:
         request: The request of a fixture or a test.
         driver: ``sqlite``, ``psycopg``, ``psycopg2``, ``pymysql`` or ``mysqldb``.
     """
-    name = f"setup_{next(_NUMBERS)}"
+    name = next_name()
     if driver == "sqlite":
         path: Path = request.getfixturevalue("tmp_path")
         return Database(make_url(f"sqlite:///{path}/{name}.db"), driver)
@@ -85,6 +86,19 @@ def make_database(request: pytest.FixtureRequest, driver: str) -> Database:
     return Database(make_url(server.url(driver, name)), driver)
 
 
-def only_quick(drivers: Iterable[str]) -> list[Any]:
-    """Return parameters for drivers, of which ordinary runs take those that start fast."""
-    return [pytest.param(name, marks=() if name in _QUICK else pytest.mark.clusters) for name in drivers]
+def next_name() -> str:
+    """Return a name for a database that no other test has."""
+    return f"database_{next(_NUMBERS)}"
+
+
+def mark_slow(names: Iterable[str]) -> list[Any]:
+    """Mark the parameters that ordinary runs leave out: all but SQLite and one driver of PostgreSQL.
+
+    Args:
+        names: Names of drivers, or of engines (``tests/support/engines.py``).
+    """
+    quick = {PSYCOPG, f"postgresql-{PSYCOPG}"}
+    return [
+        pytest.param(name, marks=() if name.startswith("sqlite") or name in quick else pytest.mark.clusters)
+        for name in names
+    ]

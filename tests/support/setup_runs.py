@@ -25,13 +25,12 @@ from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
 
-from .hosts import example
+from .hosts import USER_COLUMNS, example
 from .live_databases import Database
 from .setups import SetUp, assert_promise, caller, make_models, make_tables
 
 __all__ = ["run"]
 
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 REGISTERED, IMPORTED, JOINED = range(3)
 
 
@@ -62,7 +61,7 @@ def run(set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture) -> 
     if set_up.is_beyond:
         assert set_up.doctor
         return
-    assert_promise(host.told, host.before, stored)
+    assert_promise(host.answers_by_code, host.before, stored)
     assert set_up.leftovers is None or database.execute(set_up.leftovers) == []
 
 
@@ -80,7 +79,7 @@ class Host:
         models = make_models(set_up)
         self.engine = self._engine(models)
         sessions = sessionmaker(self.engine)
-        self.users = SQLAlchemyUserStore(sessions, models[0], **COLUMNS)
+        self.users = SQLAlchemyUserStore(sessions, models[0], **USER_COLUMNS)
         self.model, self.store = models[1], {"deadline": 0.3, **set_up.store}
         self.machines = SQLAlchemyMachineStore(sessions, self.model, **self.store)
         self.app = Flask("host")
@@ -88,7 +87,7 @@ class Host:
         self.app.register_blueprint(blueprint)
         self.before = self.rows()
         #: The answers to each code, each with the key of the user who got it.
-        self.told: dict[str, list[tuple[object, str]]] = {}
+        self.answers_by_code: dict[str, list[tuple[object, str]]] = {}
 
     def _engine(self, models: tuple[Any, Any]) -> Engine:
         set_up, database = self.set_up, self.database
@@ -116,7 +115,7 @@ class Host:
         return " ".join({"10000": "free", "10005": "failed"}.get(answer, "bound") for answer in answers)
 
     def lists(self) -> str:
-        """List the machines of both users, and hold the lists against what the users were told."""
+        """List the machines of both users, and hold the lists against the answers that the users got."""
         counts = []
         for number, key in enumerate(self.set_up.keys):
             answer = self._post(GET.path, None, number)
@@ -125,7 +124,7 @@ class Host:
                 continue
             listed = sorted(machine["machine_code"] for machine in answer["data"]["machines"])
             own = sorted(
-                [code for code, answers in self.told.items() if (key, "10000") in answers]
+                [code for code, answers in self.answers_by_code.items() if (key, "10000") in answers]
                 + [code for code, owner in self.before if owner == key]
             )
             assert listed == own or self.set_up.is_beyond
@@ -166,7 +165,7 @@ class Host:
             for code, number in machines[::2]:
                 bound = [str(owner) for found, owner in rows if found == code]
                 assert bound in ([], [str(self.set_up.keys[number])])
-                self.told[code] = [(self.set_up.keys[number], "10000")] if bound else []
+                self.answers_by_code[code] = [(self.set_up.keys[number], "10000")] if bound else []
             return "10005"
         codes = iter("10000" if refusal is None else refusal.answer.code for refusal in refusals)
         return self._bind(IMPORTED, lambda code, number: next(codes))
@@ -190,7 +189,7 @@ class Host:
         answers = []
         for wanted, number in ((code, 0), (code, 1), (twin, 1)):
             answers.append(bind(wanted, number))
-            self.told.setdefault(wanted, []).append((self.set_up.keys[number], answers[-1]))
+            self.answers_by_code.setdefault(wanted, []).append((self.set_up.keys[number], answers[-1]))
         return " ".join(answers)
 
     def _post(self, path: str, code: str | None, number: int) -> dict[str, Any]:

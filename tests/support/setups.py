@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Index, Integer
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base
 
@@ -17,23 +17,34 @@ from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
 
 __all__ = [
     "LETTERS",
+    "WITHOUT_KEYS_TO_USERS",
+    "Answers",
     "SetUp",
-    "Told",
     "assert_promise",
     "caller",
+    "code_column",
     "insert_machine",
     "machine_table",
     "make_models",
     "make_tables",
+    "on_connect",
+    "serial_number_column",
 ]
 
 LETTERS = "abcd1234efgh5678ijkl9012mnop3456"
+
+#: Statements of MariaDB that drop the foreign key of the machines.
+WITHOUT_KEYS_TO_USERS = (
+    "SET @statement = (SELECT concat('ALTER TABLE machine DROP FOREIGN KEY ', constraint_name)"
+    " FROM information_schema.referential_constraints WHERE constraint_schema = database())",
+    "EXECUTE IMMEDIATE @statement",
+)
 
 #: The key of the user who binds or asks, for hosts that set it on their connections.
 caller: ContextVar[object] = ContextVar("caller")
 
 Columns = Callable[[], Mapping[str, Any]]
-Told = Mapping[str, Sequence[tuple[object, str]]]
+Answers = Mapping[str, Sequence[tuple[object, str]]]
 
 
 @dataclass(frozen=True)
@@ -149,17 +160,44 @@ def make_tables(engine: Engine, set_up: SetUp, user: Any, machine: Any) -> None:
         session.commit()
 
 
+def code_column(kind: Any, **options: Any) -> Columns:
+    """Return a function that makes the column ``machine_code`` with an ordinary unique key."""
+    return lambda: {"machine_code": Column(kind, **{"unique": True, "nullable": False, **options})}
+
+
+def serial_number_column(*arguments: Any, **options: Any) -> Columns:
+    """Return a function that makes a NOT NULL column that the stores do not know."""
+    return lambda: {"serial_number": Column(String(20), *arguments, **{"nullable": False, **options})}
+
+
+def on_connect(statement: str) -> Callable[[Engine], None]:
+    """Return a function that lets an engine execute and commit a statement on each new connection."""
+
+    def listen(engine: Engine) -> None:
+        @event.listens_for(engine, "connect")
+        def execute(connection: Any, record: object) -> None:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            cursor.close()
+            connection.commit()
+
+    return listen
+
+
 def assert_promise(
-    told: Told, before: Sequence[tuple[str, object]], after: Sequence[tuple[str, object]]
+    answers_by_code: Answers, before: Sequence[tuple[str, object]], after: Sequence[tuple[str, object]]
 ) -> None:
     """Assert that the table has what was there before, one row for each 10000, and no other row.
 
     Args:
-        told: For each code the answers, each with the key of the user who got it.
+        answers_by_code: For each code the answers, each with the key of the user who got it.
         before: Codes and owners in the table before.
         after: Codes and owners in the table afterwards, read on a fresh connection.
     """
-    owners = {code: [key for key, answer in answers if answer == "10000"] for code, answers in told.items()}
+    owners = {
+        code: [key for key, answer in answers if answer == "10000"]
+        for code, answers in answers_by_code.items()
+    }
     assert all(len(keys) <= 1 for keys in owners.values()), "two users got 10000 for one code"
     expected = Counter((code, str(key)) for code, key in before)
     expected.update((code, str(key)) for code, keys in owners.items() for key in keys)

@@ -18,7 +18,7 @@ SECRET = "a secret of the tests" * 4  # long enough for every algorithm
 
 
 def host(authenticate: Callable[[], object | None], **config: object) -> Flask:
-    """Make a host with two users in memory; the first is told "yes" again and again."""
+    """Make a host with two users in memory; each registration of the first succeeds."""
     app = mount(MemoryMachineStore(), authenticate)
     app.config.update(AEGIS_MACHINES_REPEAT_BY_OWNER=True, **config)
     return app
@@ -43,7 +43,7 @@ def ask(
 
 
 def jwt_host(**config: object) -> Flask:
-    """Make a host with a secret; what else it has is given."""
+    """Make a host with a secret and other settings."""
     app = host(jwt_identity, **{"JWT_SECRET_KEY": SECRET, **config})
     JWTManager(app)
     return app

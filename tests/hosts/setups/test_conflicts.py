@@ -19,9 +19,8 @@ from sqlalchemy.orm import sessionmaker
 from flask_aegis_machines import bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.servers import PostgresServer
-from tests.support.hosts import REGISTER_PATH, example
-from tests.support.live_databases import Database, only_quick
-from tests.support.setup_runs import COLUMNS
+from tests.support.hosts import REGISTER_PATH, USER_COLUMNS, example
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setups import SetUp, make_models, make_tables
 
 SECRET = "a value that only this machine has"
@@ -54,7 +53,7 @@ def register_and_lose(engine: Engine) -> dict[str, object]:
     make_tables(engine, SetUp("the usual tables"), user, machine)
     sessions = sessionmaker(engine)
     app = Flask("host")
-    users = SQLAlchemyUserStore(sessions, user, **COLUMNS)
+    users = SQLAlchemyUserStore(sessions, user, **USER_COLUMNS)
     blueprint = create_blueprint(
         users=users, machines=SQLAlchemyMachineStore(sessions, machine), authenticate=bearer(str)
     )
@@ -69,7 +68,7 @@ def register_and_lose(engine: Engine) -> dict[str, object]:
     return document
 
 
-@pytest.mark.parametrize("database", only_quick(["sqlite", "psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["sqlite", "psycopg", "psycopg2"]), indirect=True)
 def test_a_refusal_is_no_error_in_a_span(engine: Engine, spans: InMemorySpanExporter) -> None:
     """No span of a registration that was refused has an error or a value of the machine."""
     document = register_and_lose(engine)
@@ -83,7 +82,7 @@ def test_a_refusal_is_no_error_in_a_span(engine: Engine, spans: InMemorySpanExpo
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_refusal_is_no_error_on_the_server(
     level: str, database: Database, postgres: PostgresServer
 ) -> None:
@@ -97,7 +96,7 @@ def test_a_refusal_is_no_error_on_the_server(
     assert str(document["machine_code"]) not in written
 
 
-@pytest.mark.parametrize("database", only_quick(["psycopg"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg"]), indirect=True)
 def test_the_log_would_show_a_violated_key(database: Database, postgres: PostgresServer) -> None:
     """A plain INSERT that meets the key is in the log with its code, which the stores avoid."""
     document = register_and_lose(database.engine())

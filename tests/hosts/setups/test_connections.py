@@ -13,8 +13,8 @@ from sqlalchemy.orm import sessionmaker
 from flask_aegis_machines import MachineCodeTaken, User
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
-from tests.support.live_databases import Database, only_quick
-from tests.support.setup_runs import COLUMNS
+from tests.support.hosts import USER_COLUMNS
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setups import SetUp, make_models, make_tables
 
 FIRST, SECOND = User(1, "ASD000001", "1"), User(2, "ASD000002", "2")
@@ -82,7 +82,7 @@ def serializable_by_the_engine(engine: Engine, driver: str) -> Engine:
     ids=lambda change: change.__name__,
 )
 @pytest.mark.parametrize(
-    "database", only_quick(["sqlite", "psycopg", "psycopg2", "pymysql", "mysqldb"]), indirect=True
+    "database", mark_slow(["sqlite", "psycopg", "psycopg2", "pymysql", "mysqldb"]), indirect=True
 )
 def test_a_connection_comes_back_as_it_was(change: Any, database: Database) -> None:
     """Autocommit and isolation level are as before, and the host's next write is kept as it would be."""
@@ -92,7 +92,7 @@ def test_a_connection_comes_back_as_it_was(change: Any, database: Database) -> N
     engine.dispose()
     of_stores = change(engine, database.driver) or engine
     sessions = sessionmaker(of_stores)
-    users = SQLAlchemyUserStore(sessions, user, **COLUMNS)
+    users = SQLAlchemyUserStore(sessions, user, **USER_COLUMNS)
     machines = SQLAlchemyMachineStore(sessions, machine)
     with of_stores.connect():
         pass  # the reset of a level that is the engine's leaves a trace, with or without the stores

@@ -9,7 +9,7 @@ from sqlalchemy.orm import sessionmaker
 from flask_aegis_machines import MachineCodeTaken, User
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setups import SetUp, make_models, make_tables
 
 FIRST, SECOND = User(1, "ASD000001", "1"), User(2, "ASD000002", "2")
@@ -33,7 +33,7 @@ def make_store(database: Database, rule: str) -> SQLAlchemyMachineStore:
     return store
 
 
-@pytest.mark.parametrize("database", only_quick(["sqlite", "psycopg", "pymysql"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["sqlite", "psycopg", "pymysql"]), indirect=True)
 def test_a_code_stays_taken_with_set_null(database: Database) -> None:
     """The owner is gone, and nobody else gets the code."""
     store = make_store(database, "SET NULL")
@@ -47,7 +47,7 @@ def test_a_code_stays_taken_with_set_null(database: Database) -> None:
     assert store.problems() == []
 
 
-@pytest.mark.parametrize("database", only_quick(["sqlite", "psycopg", "pymysql"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["sqlite", "psycopg", "pymysql"]), indirect=True)
 def test_doctor_reports_a_rule_that_frees_codes(database: Database) -> None:
     """ON DELETE CASCADE deletes the machine, so its code is free: only ``doctor`` can say so."""
     store = make_store(database, "CASCADE")
@@ -56,7 +56,7 @@ def test_doctor_reports_a_rule_that_frees_codes(database: Database) -> None:
     assert "ON DELETE CASCADE on user_id" in problem
 
 
-@pytest.mark.parametrize("database", only_quick(["sqlite", "psycopg"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["sqlite", "psycopg"]), indirect=True)
 def test_doctor_reports_a_rule_that_moves_codes(database: Database) -> None:
     """ON DELETE SET DEFAULT gives the machine to the default user: only ``doctor`` can say so."""
     store = make_store(database, "SET DEFAULT")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import CHAR, Column, String
 
-from tests.support.live_databases import Database, only_quick
-from tests.support.mariadb_setups import WITHOUT_KEYS_TO_USERS
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setup_runs import run
 from tests.support.setup_texts import (
     CHANGED,
@@ -20,7 +19,7 @@ from tests.support.setup_texts import (
     OTHER_KEY,
     refused,
 )
-from tests.support.setups import SetUp
+from tests.support.setups import WITHOUT_KEYS_TO_USERS, SetUp
 
 EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
 
@@ -201,7 +200,7 @@ COLUMNS = [
 
 @pytest.mark.filterwarnings("ignore:Unknown schema content")
 @pytest.mark.parametrize("set_up", [*KEYS, *COLUMNS], ids=str)
-@pytest.mark.parametrize("database", only_quick(["pymysql", "mysqldb"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["pymysql", "mysqldb"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
-from tests.support.live_databases import Database, only_quick
-from tests.support.mariadb_setups import WITHOUT_KEYS_TO_USERS
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setup_runs import run
 from tests.support.setup_texts import (
     CHANGED,
@@ -19,7 +14,7 @@ from tests.support.setup_texts import (
     TRIGGERS,
     refused,
 )
-from tests.support.setups import SetUp
+from tests.support.setups import WITHOUT_KEYS_TO_USERS, SetUp, on_connect
 
 REWRITTEN = {"register": FAILS, "log": CHANGED, "doctor": [TRIGGERS], "trial": "does not show the row"}
 
@@ -27,17 +22,6 @@ REWRITTEN = {"register": FAILS, "log": CHANGED, "doctor": [TRIGGERS], "trial": "
 def trigger(when: str, action: str) -> tuple[str, ...]:
     """Return statements that make a trigger for each row."""
     return (f"CREATE TRIGGER special {when} INSERT ON machine FOR EACH ROW {action}",)
-
-
-def with_temporary(statement: str) -> Any:
-    """Return what makes a temporary table on each connection, as other code of the host does."""
-
-    def listen(engine: Engine) -> None:
-        @event.listens_for(engine, "connect")
-        def make_temporary(connection: Any, record: object) -> None:
-            connection.cursor().execute(statement)
-
-    return listen
 
 
 def role(*statements: str, rights: str = "SELECT, INSERT, UPDATE") -> tuple[str, ...]:
@@ -148,7 +132,7 @@ STORAGE = [
     SetUp(
         "a temporary table in the way",
         ("CREATE TABLE template LIKE machine",),
-        engine=with_temporary("CREATE TEMPORARY TABLE machine LIKE template"),
+        engine=on_connect("CREATE TEMPORARY TABLE machine LIKE template"),
         doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"],
         is_beyond=True,
     ),
@@ -157,7 +141,7 @@ STORAGE = [
 
 @pytest.mark.filterwarnings("ignore:Unknown schema content")
 @pytest.mark.parametrize("set_up", [*TRIGGERED, *STORAGE], ids=str)
-@pytest.mark.parametrize("database", only_quick(["pymysql", "mysqldb"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["pymysql", "mysqldb"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

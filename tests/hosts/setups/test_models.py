@@ -24,17 +24,7 @@ from tests.support.column_types import LowerBySQL, LowerOnSQLite, Random, Revers
 from tests.support.live_databases import Database
 from tests.support.setup_runs import run
 from tests.support.setup_texts import CHANGED, FAILS
-from tests.support.setups import SetUp, machine_table, make_models
-
-
-def code(kind: Any, **options: Any) -> Any:
-    """Return what makes the model's column of the code, with an ordinary key."""
-    return lambda: {"machine_code": Column(kind, **{"unique": True, "nullable": False, **options})}
-
-
-def own(*arguments: Any, **options: Any) -> Any:
-    """Return what makes a column of the host's own."""
-    return lambda: {"serial_number": Column(String(20), *arguments, **{"nullable": False, **options})}
+from tests.support.setups import SetUp, code_column, machine_table, make_models, serial_number_column
 
 
 def single_table() -> tuple[Any, Any]:
@@ -84,8 +74,8 @@ GOOD = [
         "encrypted facts",
         machine=lambda: {"windows_uuid": Column(Random()), "machine_cpu": Column(Reversed())},
     ),
-    SetUp("a code of exactly 32 characters", machine=code(CHAR(32))),
-    SetUp("a code encrypted alike", machine=code(Reversed()), decode=lambda stored: stored[:9:-1]),
+    SetUp("a code of exactly 32 characters", machine=code_column(CHAR(32))),
+    SetUp("a code encrypted alike", machine=code_column(Reversed()), decode=lambda stored: stored[:9:-1]),
     SetUp("one kind in a table of devices", models=single_table),
     SetUp("a reflected table", models=reflected, doctor=["SQLite gives the id"]),
     SetUp("a hybrid attribute", machine=hybrid),
@@ -99,16 +89,18 @@ GOOD = [
             ),
         },
     ),
-    SetUp("a NOT NULL column with a default", machine=own(default=lambda: "serial")),
-    SetUp("a NOT NULL column with a default of the table", machine=own(server_default="serial")),
+    SetUp("a NOT NULL column with a default", machine=serial_number_column(default=lambda: "serial")),
+    SetUp(
+        "a NOT NULL column with a default of the table", machine=serial_number_column(server_default="serial")
+    ),
     SetUp(
         "a NOT NULL column that the database fills",
         machine_table("serial_number VARCHAR(20) NOT NULL DEFAULT 'serial'"),
-        machine=own(FetchedValue()),
+        machine=serial_number_column(FetchedValue()),
     ),
     SetUp(
         "a NOT NULL column that values= fills",
-        machine=own(),
+        machine=serial_number_column(),
         store={"values": lambda machine, user: {"serial_number": "serial"}},
     ),
     SetUp(
@@ -134,7 +126,7 @@ FAILING = [
     ),
     SetUp(
         "a NOT NULL column that values= does not fill",
-        machine=own(),
+        machine=serial_number_column(),
         store={"values": lambda machine, user: {}},
         register=FAILS,
         log="NOT NULL constraint failed: machine.serial_number",
@@ -143,7 +135,7 @@ FAILING = [
     *(
         SetUp(
             f"a code in lower case by {kind.__name__}",
-            machine=code(kind()),
+            machine=code_column(kind()),
             register="10000 10004 10005",
             log="stored no row",
         )
@@ -151,7 +143,7 @@ FAILING = [
     ),
     SetUp(
         "a code in upper case when it is read",
-        machine=code(UpperWhenRead()),
+        machine=code_column(UpperWhenRead()),
         register="10005 10005 10000",
         log=CHANGED,
         trial="does not show the row",

@@ -24,7 +24,7 @@ from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
 from tests.support.column_types import Lower, Random
 from tests.support.live_databases import Database
 from tests.support.setup_runs import run
-from tests.support.setups import SetUp
+from tests.support.setups import SetUp, code_column, serial_number_column
 
 NOT_ALIKE = "has a type that stores equal values differently, or different ones alike"
 DEFERRABLE = "is deferrable"
@@ -32,16 +32,6 @@ NO_KEY = "makes machine_code unique"
 ON_CONFLICT = "has sqlite_on_conflict"
 NOT_TEXT = "must hold text"
 UNFILLED = "Nothing fills the NOT NULL columns serial_number"
-
-
-def code(kind: Any, **options: Any) -> Any:
-    """Return what makes the model's column of the code, with an ordinary key."""
-    return lambda: {"machine_code": Column(kind, **{"unique": True, "nullable": False, **options})}
-
-
-def own(*arguments: Any, **options: Any) -> Any:
-    """Return what makes a column of the host's own."""
-    return lambda: {"serial_number": Column(String(20), *arguments, **{"nullable": False, **options})}
 
 
 def table_args(*keys: Any) -> Any:
@@ -73,7 +63,7 @@ def joined_tables() -> tuple[Any, Any]:
 
 
 REFUSED = [
-    SetUp("no key in the model", machine=code(String(32), unique=False), mount=NO_KEY),
+    SetUp("no key in the model", machine=code_column(String(32), unique=False), mount=NO_KEY),
     SetUp(
         "a deferrable key",
         machine=table_args(lambda: UniqueConstraint("machine_code", deferrable=True)),
@@ -111,12 +101,12 @@ REFUSED = [
     ),
     SetUp(
         "ON CONFLICT on the code",
-        machine=code(String(32), sqlite_on_conflict_unique="REPLACE"),
+        machine=code_column(String(32), sqlite_on_conflict_unique="REPLACE"),
         mount=ON_CONFLICT,
     ),
     SetUp(
         "ON CONFLICT on another column",
-        machine=own(unique=True, default="x", sqlite_on_conflict_not_null="IGNORE"),
+        machine=serial_number_column(unique=True, default="x", sqlite_on_conflict_not_null="IGNORE"),
         mount=ON_CONFLICT,
     ),
     SetUp(
@@ -124,16 +114,16 @@ REFUSED = [
         machine=lambda: {"__table_args__": (UniqueConstraint("windows_uuid", sqlite_on_conflict="REPLACE"),)},
         mount=ON_CONFLICT,
     ),
-    SetUp("a NOT NULL column that nothing fills", machine=own(), mount=UNFILLED),
+    SetUp("a NOT NULL column that nothing fills", machine=serial_number_column(), mount=UNFILLED),
     SetUp("machines in two tables", models=joined_tables, mount="must be in one table"),
-    SetUp("an integer as code", machine=code(Integer), mount=NOT_TEXT),
-    SetUp("bytes as code", machine=code(LargeBinary(32)), mount=NOT_TEXT),
-    SetUp("an enumeration as code", machine=code(Enum("a", "b")), mount=NOT_TEXT),
-    SetUp("a code that is too short", machine=code(String(16)), mount="must hold 32 characters"),
-    SetUp("a code with blanks", machine=code(CHAR(40)), mount="must hold 32 characters"),
+    SetUp("an integer as code", machine=code_column(Integer), mount=NOT_TEXT),
+    SetUp("bytes as code", machine=code_column(LargeBinary(32)), mount=NOT_TEXT),
+    SetUp("an enumeration as code", machine=code_column(Enum("a", "b")), mount=NOT_TEXT),
+    SetUp("a code that is too short", machine=code_column(String(16)), mount="must hold 32 characters"),
+    SetUp("a code with blanks", machine=code_column(CHAR(40)), mount="must hold 32 characters"),
     SetUp("an integer as attempt", machine=lambda: {"attempt": Column(Integer)}, mount=NOT_TEXT),
-    SetUp("a code encrypted with a salt", machine=code(Random()), mount=NOT_ALIKE),
-    SetUp("a code in lower case", machine=code(Lower()), mount=NOT_ALIKE),
+    SetUp("a code encrypted with a salt", machine=code_column(Random()), mount=NOT_ALIKE),
+    SetUp("a code in lower case", machine=code_column(Lower()), mount=NOT_ALIKE),
     SetUp("an attempt in lower case", machine=lambda: {"attempt": Column(Lower())}, mount=NOT_ALIKE),
     SetUp(
         "an integer as AegisSpeed ID", user=lambda: {"aegisspeed_id": Column(Integer)}, mount="must hold text"

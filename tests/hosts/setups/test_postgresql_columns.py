@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import CHAR, Column, String
 
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setup_runs import run
 from tests.support.setup_texts import CHANGED, FAILS, NO_FOREIGN_KEY, NOT_EXACT, NOT_STORED, refused
 from tests.support.setups import SetUp
@@ -196,7 +196,7 @@ UNTYPED = [
     ("set_up", "database"),
     [
         pytest.param(set_up, *driver.values, marks=driver.marks, id=f"{driver.values[0]}-{set_up}")
-        for driver, own in zip(only_quick(["psycopg", "psycopg2"]), (TYPED, UNTYPED), strict=True)
+        for driver, own in zip(mark_slow(["psycopg", "psycopg2"]), (TYPED, UNTYPED), strict=True)
         for set_up in (*COLUMNS, *own)
     ],
     indirect=["database"],

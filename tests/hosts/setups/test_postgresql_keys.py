@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.setup_runs import run
 from tests.support.setup_texts import NO_KEY, NOT_UNIQUE, refused
 from tests.support.setups import LETTERS, SetUp, insert_machine
@@ -96,7 +96,7 @@ KEYS = [
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression")
 @pytest.mark.parametrize("set_up", KEYS, ids=str)
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

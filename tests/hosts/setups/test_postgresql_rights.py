@@ -13,9 +13,9 @@ from sqlalchemy.orm import sessionmaker
 
 from flask_aegis_machines import bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.support.hosts import REGISTER_PATH, example
-from tests.support.live_databases import Database, only_quick
-from tests.support.setup_runs import COLUMNS, run
+from tests.support.hosts import REGISTER_PATH, USER_COLUMNS, example
+from tests.support.live_databases import Database, mark_slow
+from tests.support.setup_runs import run
 from tests.support.setups import SetUp, caller, make_models, make_tables
 
 pytestmark = pytest.mark.clusters
@@ -105,7 +105,7 @@ SET_UPS = [
 
 
 @pytest.mark.parametrize("set_up", SET_UPS, ids=str)
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -154,7 +154,7 @@ def by_translation(engine: Engine) -> Callable[[], Any]:
     [at_checkout, at_begin, at_begin_for_the_session, at_each_statement, by_translation],
     ids=lambda choose: choose.__name__,
 )
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_machine_lands_in_the_tenant_of_its_request(choose: Any, database: Database) -> None:
     """Requests of two tenants take turns on one connection, and each table has the machines of its own."""
     user, machine = make_models(SetUp("the usual tables"))
@@ -166,7 +166,7 @@ def test_a_machine_lands_in_the_tenant_of_its_request(choose: Any, database: Dat
     engine = database.engine(pool_size=1, max_overflow=0)
     sessions = choose(engine) or sessionmaker(engine)
     app = Flask("host")
-    users = SQLAlchemyUserStore(sessions, user, **COLUMNS)
+    users = SQLAlchemyUserStore(sessions, user, **USER_COLUMNS)
     machines = SQLAlchemyMachineStore(sessions, machine)
     app.register_blueprint(create_blueprint(users=users, machines=machines, authenticate=bearer(str)))
     codes = {schema: [f"{schema}{number:029}" for number in range(3)] for schema in ("one", "two")}

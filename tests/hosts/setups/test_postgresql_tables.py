@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.postgresql_setups import REWRITTEN, SKIPPED, table, trigger
 from tests.support.setup_runs import run
 from tests.support.setup_texts import (
@@ -19,24 +17,11 @@ from tests.support.setup_texts import (
     RULES,
     TRIGGERS,
 )
-from tests.support.setups import LETTERS, SetUp, insert_machine
+from tests.support.setups import LETTERS, SetUp, insert_machine, on_connect
 
 pytestmark = pytest.mark.clusters
 
 VIEW = "machine is a view"
-
-
-def with_temporary(statement: str) -> object:
-    """Return what makes a temporary table on each connection, as other code of the host does."""
-
-    def listen(engine: Engine) -> None:
-        @event.listens_for(engine, "connect")
-        def make_temporary(connection: object, record: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]
-            cursor.execute(statement)
-            connection.commit()  # type: ignore[attr-defined]
-
-    return listen
 
 
 TABLES = [
@@ -88,7 +73,7 @@ TABLES = [
     SetUp("an unlogged table", ("ALTER TABLE machine SET UNLOGGED",), doctor=["is UNLOGGED"]),
     SetUp(
         "a temporary table without a key in the way",
-        engine=with_temporary("CREATE TEMP TABLE machine AS SELECT * FROM public.machine"),
+        engine=on_connect("CREATE TEMP TABLE machine AS SELECT * FROM public.machine"),
         register=FAILS,
         log=NO_KEY,
         doctor=[NOT_UNIQUE, NO_PAGE, NO_FOREIGN_KEY, "A temporary table hides machine"],
@@ -96,7 +81,7 @@ TABLES = [
     ),
     SetUp(
         "a temporary table with a key in the way",
-        engine=with_temporary("CREATE TEMP TABLE machine (LIKE public.machine INCLUDING ALL)"),
+        engine=on_connect("CREATE TEMP TABLE machine (LIKE public.machine INCLUDING ALL)"),
         doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"],
         is_beyond=True,
     ),
@@ -178,7 +163,7 @@ TABLES = [
 
 
 @pytest.mark.parametrize("set_up", [*TABLES], ids=str)
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.live_databases import Database, only_quick
+from tests.support.live_databases import Database, mark_slow
 from tests.support.postgresql_setups import REWRITTEN, SKIPPED, trigger
 from tests.support.setup_runs import run
 from tests.support.setup_texts import FAILS, GIVEN_AWAY, NOT_STORED, TRIGGERS
@@ -127,7 +127,7 @@ TRIGGERED = [
 
 
 @pytest.mark.parametrize("set_up", [*TRIGGERED], ids=str)
-@pytest.mark.parametrize("database", only_quick(["psycopg", "psycopg2"]), indirect=True)
+@pytest.mark.parametrize("database", mark_slow(["psycopg", "psycopg2"]), indirect=True)
 def test_a_set_up_is_right_or_refused(
     set_up: SetUp, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

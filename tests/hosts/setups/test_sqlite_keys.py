@@ -7,10 +7,8 @@ from sqlalchemy import Column, String
 
 from tests.support.live_databases import Database
 from tests.support.setup_runs import run
-from tests.support.setup_texts import FAILS, NO_KEY, NOT_EXACT, NOT_STORED, NOT_UNIQUE
+from tests.support.setup_texts import NO_KEY, NOT_EXACT, NOT_STORED, NOT_UNIQUE, refused
 from tests.support.setups import SetUp, machine_table
-
-REFUSED = {"register": FAILS, "log": NO_KEY, "trial": NO_KEY}
 
 
 def on_conflict(clause: str) -> tuple[str, ...]:
@@ -23,15 +21,14 @@ def on_conflict_elsewhere(clause: str) -> tuple[str, ...]:
 
 KEYS = [
     SetUp("the mixin's table"),
-    SetUp("no key", machine_table(machine_code="VARCHAR(32)"), doctor=[NOT_UNIQUE], **REFUSED),
+    SetUp("no key", machine_table(machine_code="VARCHAR(32)"), **refused(NO_KEY, doctor=[NOT_UNIQUE])),
     SetUp(
         "a partial key",
         (
             *machine_table(machine_code="VARCHAR(32)"),
             "CREATE UNIQUE INDEX k ON machine (machine_code) WHERE user_id > 0",
         ),
-        doctor=[NOT_UNIQUE],
-        **REFUSED,
+        **refused(NO_KEY, doctor=[NOT_UNIQUE]),
     ),
     SetUp(
         "a partial key beside the key",
@@ -43,8 +40,7 @@ KEYS = [
             *machine_table(machine_code="VARCHAR(32)"),
             "CREATE UNIQUE INDEX k ON machine (lower(machine_code))",
         ),
-        doctor=[NOT_UNIQUE],
-        **REFUSED,
+        **refused(NO_KEY, doctor=[NOT_UNIQUE]),
     ),
     SetUp(
         "a key in lower case beside the key",

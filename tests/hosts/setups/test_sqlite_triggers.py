@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from tests.support.live_databases import Database
 from tests.support.setup_runs import run
@@ -19,25 +15,15 @@ from tests.support.setup_texts import (
     NOT_STORED,
     NOT_UNIQUE,
     TRIGGERS,
+    refused,
 )
-from tests.support.setups import SetUp, machine_table
-
-REFUSED = {"register": FAILS, "log": NO_KEY, "trial": NO_KEY}
+from tests.support.setups import SetUp, machine_table, on_connect
 
 TEMPORARY = machine_table(user_id="INTEGER")[1].replace("CREATE TABLE", "CREATE TEMP TABLE")
 
 
 def trigger(when: str, action: str) -> tuple[str, ...]:
     return (f"CREATE TRIGGER special {when} INSERT ON machine BEGIN {action}; END",)
-
-
-def with_temporary(statement: str) -> Any:
-    """Return a listener that makes something temporary on each connection."""
-
-    def listen(engine: Engine) -> None:
-        event.listen(engine, "connect", lambda connection, _: connection.execute(statement).close())
-
-    return listen
 
 
 def rewritten(column: str, value: str) -> tuple[str, ...]:
@@ -132,7 +118,7 @@ TRIGGERED = [
     ),
     SetUp(
         "a temporary trigger that deletes the row",
-        engine=with_temporary(
+        engine=on_connect(
             "CREATE TEMP TRIGGER special AFTER INSERT ON main.machine"
             " BEGIN DELETE FROM machine WHERE id = NEW.id; END"
         ),
@@ -143,13 +129,12 @@ TRIGGERED = [
     ),
     SetUp(
         "a temporary table in the way",
-        engine=with_temporary("CREATE TEMP TABLE machine AS SELECT * FROM main.machine"),
-        doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"],
-        **REFUSED,
+        engine=on_connect("CREATE TEMP TABLE machine AS SELECT * FROM main.machine"),
+        **refused(NO_KEY, doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"]),
     ),
     SetUp(
         "a temporary table with a key in the way",
-        engine=with_temporary(TEMPORARY),
+        engine=on_connect(TEMPORARY),
         check="bound bound",
         doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"],
         is_beyond=True,

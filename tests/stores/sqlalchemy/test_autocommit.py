@@ -13,9 +13,9 @@ from sqlalchemy.orm import sessionmaker
 from flask_aegis_machines import MachineCodeTaken
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import on, stored
-from .models import FIRST, SECOND, Machine
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import Machine
 
 pytestmark = pytest.mark.skipif(
     not hasattr(DefaultDialect, "detect_autocommit_setting"),

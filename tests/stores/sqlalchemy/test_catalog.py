@@ -12,11 +12,9 @@ from sqlalchemy.orm import Session, declarative_base, sessionmaker
 from flask_aegis_machines import ConfigurationError, StoreFailure
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import on
-from .models import FIRST, Machine
-
-MARIADB = ("mariadb-pymysql", "mariadb-mysqlclient")
+from tests.support.engines import MARIADB, on
+from tests.support.hosts import FIRST
+from tests.support.models import Machine
 
 
 @on(*MARIADB)

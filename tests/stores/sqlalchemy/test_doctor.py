@@ -13,9 +13,8 @@ from sqlalchemy.orm import declarative_base, sessionmaker
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
-
-from .conftest import DRIVERS, POSTGRES, on
-from .models import Machine
+from tests.support.engines import DRIVERS, POSTGRES, on
+from tests.support.models import Machine
 
 NOT_UNIQUE = (
     "Nothing in the live table machine makes machine_code unique, so a machine could get two owners: "
@@ -47,9 +46,9 @@ def exact_on(engine: Engine) -> str:
 
 @pytest.fixture
 def remake(engine: Engine, store: SQLAlchemyMachineStore) -> Remake:
-    """Make the table anew, as a migration of a host's might have, and return what is wrong with it."""
+    """Make the table again, as a migration of a host might have, and return what is wrong with it."""
     exact = exact_on(engine)
-    moment = "TIMESTAMP WITH TIME ZONE" if engine.dialect.name == "postgresql" else "TIMESTAMP"
+    timestamp = "TIMESTAMP WITH TIME ZONE" if engine.dialect.name == "postgresql" else "TIMESTAMP"
 
     def remake(*after: str, before: str = "SELECT 1", options: str = "", **types: str) -> list[str]:
         columns = {
@@ -57,7 +56,7 @@ def remake(engine: Engine, store: SQLAlchemyMachineStore) -> Remake:
             "user_id": "INTEGER REFERENCES account (id)",
             **dict.fromkeys(MACHINE_FIELDS, "VARCHAR(255)"),
             "machine_code": exact,
-            "registered_at": moment,
+            "registered_at": timestamp,
             "attempt": exact,
             **types,
         }
@@ -108,12 +107,12 @@ class TestEverywhere:
             assert remake(PAGE, machine_code=f"{exact_on(engine)} {kind}") == []
 
     def test_a_missing_page_index_is_told(self, remake: Remake) -> None:
-        """What begins with the three columns serves the pages; an index on the owner alone does not."""
+        """What begins with the three columns serves the pages; an index on only the owner does not."""
         assert remake(KEY, "CREATE INDEX machine_owner ON machine (user_id)") == [NO_PAGE]
         assert remake(KEY, PAGE.replace("machine_code)", "machine_code, id)")) == []
 
     def test_columns_that_are_too_short_are_told(self, remake: Remake, engine: Engine) -> None:
-        """Neither a code nor an attempt fits into fewer than 32 characters; one run tells all there is."""
+        """Neither a code nor an attempt fits into fewer than 32 characters; one run reports everything."""
         assert remake(machine_code=exact_on(engine).replace("32", "16"), attempt="VARCHAR(31)") == [
             NOT_UNIQUE,
             NO_PAGE,
@@ -199,7 +198,7 @@ class TestPostgreSQL:
         """A nondeterministic collation takes codes for equal that are not."""
         folding = 'CREATE COLLATION folding FROM "C"'
         assert remake(KEY, PAGE, before=folding, machine_code="VARCHAR(32) COLLATE folding") == []
-        # ICU alone makes such collations, and the server of the tests is built without it.
+        # Only ICU makes such collations, and the server of the tests is built without it.
         with engine.begin() as connection:
             nondeterministic = (
                 "UPDATE pg_collation SET collisdeterministic = false WHERE collname = 'folding'"
@@ -217,7 +216,7 @@ class TestPostgreSQL:
             assert remake(KEY, PAGE, before=stand_in, machine_code=domain) == [NOT_EXACT]
 
     def test_a_moment_without_its_zone_is_told(self, remake: Remake) -> None:
-        """A session in another zone would write and read other moments."""
+        """A session in another zone would write and read other timestamps."""
         assert remake(KEY, PAGE, registered_at="TIMESTAMP") == [
             "Column registered_at has no time zone, so its timestamps are those of the zone of each session: "
             "make it TIMESTAMP WITH TIME ZONE."

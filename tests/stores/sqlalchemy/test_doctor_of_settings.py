@@ -14,13 +14,12 @@ from sqlalchemy.schema import CreateTable
 
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.sqlalchemy import AccountMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
-from tests.servers import MariaDBServer, PostgresServer, Proxy, wait_until
-
-from .conftest import DRIVERS, POSTGRES, on
-from .models import Account, Machine
+from tests.servers import GaleraCluster, MariaDBServer, PostgresServer, Proxy, wait_until
+from tests.support.engines import DRIVERS, POSTGRES, on
+from tests.support.hosts import USER_COLUMNS
+from tests.support.models import Account, Machine
 
 INVALIDATE = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_machine_machine_code'::regclass"
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 
 
 def run(engine: Engine, *statements: str) -> None:
@@ -54,7 +53,7 @@ class TestForeignKeys:
         def replace(clause: str) -> Engine:
             Machine.__table__.drop(engine)
             columns = [
-                f"{column.name} {'VARCHAR(255)'}"
+                f"{column.name} VARCHAR(255)"
                 for column in Machine.__table__.columns
                 if column.name not in ("id", "user_id", "machine_code", "attempt", "registered_at")
             ]
@@ -178,7 +177,7 @@ class TestSQLite:
             id = Column(Integer, primary_key=True)
 
         base.metadata.create_all(engine)
-        problems = SQLAlchemyUserStore(sessionmaker(engine), Reused, **COLUMNS).problems()
+        problems = SQLAlchemyUserStore(sessionmaker(engine), Reused, **USER_COLUMNS).problems()
         assert [each.partition(",")[0] for each in problems] == [
             "SQLite gives the id of a deleted row of reused to the next one"
         ] * (not keeps_ids)
@@ -332,8 +331,10 @@ class TestMariaDB:
     def careless(self, mariadb: MariaDBServer) -> Iterator[None]:
         """A server that does not write to the disk at each COMMIT."""
         mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
-        yield
-        mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        try:
+            yield
+        finally:
+            mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
 
     def test_a_mode_that_cuts_values(self, engine: Engine) -> None:
         """A fact that does not fit would be stored in part."""
@@ -348,16 +349,17 @@ class TestMariaDB:
 
 
 @on("galera")
-def test_galera_may_flush_later(engine: Engine) -> None:
+def test_galera_may_flush_later(engine: Engine, galera: GaleraCluster) -> None:
     """Other nodes have the row, so it is a notice there."""
-    with engine.connect() as connection:
-        value = connection.exec_driver_sql("SELECT @@global.innodb_flush_log_at_trx_commit").scalar()
-        connection.exec_driver_sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
-    # Connections go to the nodes in turn.
-    found = [notice for _ in range(3) for notice in findings(engine, Notice)]
-    engine.dispose()
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"SET GLOBAL innodb_flush_log_at_trx_commit = {value}")
+    setting = "innodb_flush_log_at_trx_commit"
+    before = [node.execute(f"SELECT @@global.{setting}")[0][0] for node in galera.nodes]
+    try:
+        for node in galera.nodes:
+            node.execute(f"SET GLOBAL {setting} = 2")
+        found = findings(engine, Notice)
+    finally:
+        for node, value in zip(galera.nodes, before, strict=True):
+            node.execute(f"SET GLOBAL {setting} = {value}")
     assert any("On Galera that is a loss only where all nodes crash" in notice for notice in found)
 
 
@@ -371,7 +373,7 @@ def test_an_identity_without_a_key_is_reported(engine: Engine) -> None:
         login = Column(String(20))
 
     base.metadata.create_all(engine)
-    columns = {**COLUMNS, "identity": "login", "key": "id"}
+    columns = {**USER_COLUMNS, "identity": "login", "key": "id"}
     (problem,) = SQLAlchemyUserStore(sessionmaker(engine), Twice, **columns).problems()
     assert problem.startswith("Nothing makes login of table twice unique")
 

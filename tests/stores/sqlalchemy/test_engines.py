@@ -16,18 +16,16 @@ from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 from flask_aegis_machines import ConfigurationError, bearer, create_blueprint
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore, _engines
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import on, stored
-from .models import FIRST, SECOND, Account, Base, Machine
-
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import Account, Base, Machine
 
 
 @pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool])
 def test_a_shared_connection_is_refused_at_mount(tmp_path: Path, pool: Any) -> None:
     """A COMMIT of the stores would commit rows of the host."""
     engine = create_engine(f"sqlite:///{tmp_path / 'host.db'}", poolclass=pool)
-    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS)
     machines = SQLAlchemyMachineStore(sessionmaker(engine), Machine)
     blueprint = create_blueprint(users=users, machines=machines, authenticate=bearer(lambda token: token))
     with pytest.raises(ConfigurationError, match=f"The engine's {pool.__name__} shares one connection"):
@@ -49,7 +47,7 @@ def test_sqlite_in_memory_may_share_its_connection(url: str) -> None:
     engine.dispose()
 
 
-def test_a_session_that_is_not_ready_at_mount_is_checked_later() -> None:
+def test_a_session_not_ready_at_mount_is_checked_later() -> None:
     """An extension may be initialized after the blueprint, or need a request."""
 
     def no_session() -> Session:
@@ -93,7 +91,7 @@ class TestAfterAFork:
 
     def make(self, engine: Engine) -> tuple[SQLAlchemyUserStore, SQLAlchemyMachineStore]:
         """Make both stores in the parent."""
-        users = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+        users = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS)
         return users, SQLAlchemyMachineStore(sessionmaker(engine), Machine)
 
     def test_the_inherited_pool_is_dropped_once(self, engine: Engine, request: pytest.FixtureRequest) -> None:
@@ -169,19 +167,16 @@ def test_sqlite_in_memory_keeps_its_tables_after_a_fork(request: pytest.FixtureR
     engine.dispose()
 
 
-@on("sqlite")
-def test_a_request_scope_survives_an_engine_that_is_out_of_reach(
-    engine: Engine, request: pytest.FixtureRequest
-) -> None:
-    """The call that needs the engine reports the failure."""
+def test_a_request_scope_opens_without_a_session(request: pytest.FixtureRequest) -> None:
+    """The call that needs the session raises the host's exception, and the scope closes."""
 
     def no_session() -> Session:
         raise RuntimeError("no session")
 
     store = SQLAlchemyMachineStore(no_session, Machine)
     request.getfixturevalue("child")
-    with store.request_scope():
-        pass
+    with store.request_scope(), pytest.raises(RuntimeError, match="no session"):
+        store.list_for(FIRST)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +189,6 @@ def test_a_request_scope_survives_an_engine_that_is_out_of_reach(
     ],
 )
 def test_an_address_has_no_password(url: str, address: str) -> None:
-    """Host, port, database and role tell an operator where to look."""
+    """Host, port, database and role show an operator where to look."""
     engine = create_engine(url, poolclass=NullPool if url.startswith("sqlite") else QueuePool)
     assert _engines.address_of(engine) == address

@@ -13,13 +13,25 @@ from sqlalchemy import exc
 
 from flask_aegis_machines import StoreFailure
 from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe_failure
-from tests.support.databases import wrap
+from tests.support.driver_failures import wrap
 
 
 class Psycopg2State(psycopg2.OperationalError):
     """An error of psycopg2's with a code, which only a server can make."""
 
     pgcode = "57P01"
+
+
+class Psycopg2Deadlock(Exception):
+    """An error that only its code classifies, under psycopg2's name for it."""
+
+    pgcode = "40P01"
+
+
+class MySQLdbError(Exception):
+    """An error of mysqlclient's, which need not be installed."""
+
+    __module__ = "MySQLdb.exceptions"
 
 
 MYSQL = pymysql.err.OperationalError
@@ -35,7 +47,7 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
         (wrap(MYSQL(3024, "maximum execution time")), ONCE),
         *(
             (wrap(MYSQL(code, "gone")), OUTAGE)
-            for code in (1047, 1180, 1290, 1836, 2002, 2003, 2006, 2013, 2055)
+            for code in (1040, 1047, 1053, 1180, 1290, 1836, 2002, 2003, 2006, 2013, 2055)
         ),
         (wrap(MYSQL(1317, "interrupted")), ONCE),
         (wrap(pymysql.err.IntegrityError(1062, "Duplicate entry 'secret'"), exc.IntegrityError), ONCE),
@@ -51,6 +63,8 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
         (wrap(psycopg.errors.UniqueViolation(), exc.IntegrityError), ONCE),
         (wrap(psycopg.errors.AdminShutdown()), OUTAGE),
         (wrap(psycopg.errors.TooManyConnections()), OUTAGE),
+        (wrap(psycopg.errors.CannotConnectNow()), OUTAGE),
+        (wrap(psycopg.errors.IdleInTransactionSessionTimeout(), exc.InternalError), OUTAGE),
         (wrap(psycopg.errors.ReadOnlySqlTransaction(), exc.InternalError), OUTAGE),
         (wrap(psycopg.errors.ConnectionFailure()), OUTAGE),
         (wrap(psycopg.errors.StatementCompletionUnknown()), OUTAGE),
@@ -63,6 +77,8 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
         (wrap(psycopg.DataError("NUL"), exc.DataError), PERMANENT),
         (wrap(psycopg2.OperationalError("server closed the connection")), OUTAGE),
         (wrap(Psycopg2State()), OUTAGE),
+        (wrap(Psycopg2Deadlock()), CONTENTION),
+        (wrap(MySQLdbError(1213, "Deadlock found")), CONTENTION),
         (wrap(sqlite3.OperationalError("database is locked")), CONTENTION),
         (wrap(sqlite3.OperationalError("database table is locked: machine")), CONTENTION),
         (wrap(sqlite3.OperationalError("disk I/O error")), UNKNOWN),
@@ -85,7 +101,7 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (
             wrap(pymysql.err.IntegrityError(1452, "a foreign key, 'secret'"), exc.IntegrityError),
@@ -107,41 +123,13 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
     ],
     ids=["MySQL", "PostgreSQL", "SQLite", "SQLite with a value", "others"],
 )
-def test_a_failure_is_told_without_values(error: Exception, told: str) -> None:
-    """The classes and the code are told; a text that may quote a statement's values is not."""
-    assert describe_failure(error) == told
+def test_a_failure_is_described_without_values(error: Exception, text: str) -> None:
+    """The description has the classes and the code, and no text that may quote a statement's values."""
+    assert describe_failure(error) == text
 
 
-def test_the_line_that_raised_is_told() -> None:
+def test_the_description_names_the_line_that_raised() -> None:
     """With no traceback to the driver, one line of it helps those who look for the cause."""
     with pytest.raises(ValueError, match="secret") as raised:
         raise ValueError("secret")
     assert describe_failure(raised.value).startswith("builtins.ValueError, at test_failures.py:")
-
-
-class Psycopg2Deadlock(Exception):
-    """An error whose code alone says what it means, under psycopg2's name for it."""
-
-    pgcode = "40P01"
-
-
-class MySQLdbError(Exception):
-    """An error of mysqlclient's, which need not be installed."""
-
-    __module__ = "MySQLdb.exceptions"
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (wrap(Psycopg2Deadlock()), Failure.CONTENTION),
-        (wrap(MySQLdbError(1213, "Deadlock found")), Failure.CONTENTION),
-        *((wrap(MYSQL(code, "")), Failure.OUTAGE) for code in (1040, 1053)),
-        (wrap(psycopg.errors.CannotConnectNow()), Failure.OUTAGE),
-        (wrap(psycopg.errors.IdleInTransactionSessionTimeout(), exc.InternalError), Failure.OUTAGE),
-    ],
-    ids=str,
-)
-def test_more_failures(error: BaseException, expected: Failure) -> None:
-    """Contention is tried again, an outage on another connection, and what is wrong for good is not."""
-    assert classify(error) is expected

@@ -6,10 +6,9 @@ from typing import Any
 
 from flask_aegis_machines import machine_from_document
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
+from tests.support.engines import DRIVERS, on
 from tests.support.hardware import FACTS, fact_sets, stored
-
-from .conftest import DRIVERS, on
-from .models import FIRST
+from tests.support.hosts import FIRST
 
 
 @on(*DRIVERS)

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session, declarative_base, sessionmaker
 from flask_aegis_machines import ConfigurationError, StoreFailure, User
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
-
-from .conftest import DRIVERS, on
+from tests.support.engines import DRIVERS, on
 
 COLUMNS = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
 

@@ -13,12 +13,8 @@ import pytest
 from sqlalchemy import (
     Column,
     DateTime,
-    ForeignKey,
-    Index,
     Integer,
-    String,
     TypeDecorator,
-    UniqueConstraint,
     create_engine,
     event,
     exc,
@@ -29,7 +25,7 @@ from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 from sqlalchemy.pool import QueuePool
 
-from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
+from flask_aegis_machines import MachineCodeTaken, StoreFailure, User, UserNotFound
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import (
     MachineMixin,
@@ -37,10 +33,10 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from flask_aegis_machines.testing import MachineStoreContract, make_machine
-from tests.support.databases import Fault, LostCommits, busy, lost_connection, wrap
-
-from .conftest import ENGINES, on, stored
-from .models import FIRST, SECOND, Account, Machine
+from tests.support.driver_failures import Fault, LostCommits, busy, lost_connection, wrap
+from tests.support.engines import ENGINES, on, stored
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import OTHER, Account, Machine
 
 CODE = make_machine().machine_code
 
@@ -79,7 +75,7 @@ class TestStatements:
         self, store: SQLAlchemyMachineStore, engine: Engine, statements: list[str]
     ) -> None:
         """The first asks the catalogue; SQLite, which needs no round trip for it, reads each row back."""
-        store.bind(make_machine("1" * 31 + "x"), FIRST)
+        store.bind(make_machine(OTHER), FIRST)
         statements.clear()
         store.bind(make_machine(), FIRST)
         assert statements == ["INSERT", "SELECT"][: 2 if engine.dialect.name == "sqlite" else 1]
@@ -117,8 +113,8 @@ class TestStatements:
         small.dispose()
 
     def test_every_attempt_is_its_own(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
-        """Two requests never share the value that tells them apart."""
-        for code in ("1" * 31 + "x", "2" * 31 + "x"):
+        """Two requests never share the value that identifies an attempt."""
+        for code in (CODE, OTHER):
             store.bind(make_machine(code), FIRST)
         with Session(engine) as session:
             attempts = session.execute(select(Machine.attempt)).scalars().all()
@@ -130,7 +126,7 @@ class TestUnknownOutcome:
     """A reply that is lost, before or after the database did its work."""
 
     @pytest.mark.parametrize("when", ["before", "after"])
-    def test_a_lost_reply_to_our_own_insert_is_a_yes(
+    def test_an_insert_with_a_lost_reply_succeeds(
         self, store: SQLAlchemyMachineStore, engine: Engine, when: str
     ) -> None:
         """The same INSERT is repeated; a row of this very attempt is this request's own."""
@@ -174,18 +170,18 @@ class TestUnknownOutcome:
             store.bind(make_machine(), SECOND)
         assert stored(engine) == [(CODE, FIRST.key)]
 
-    def test_an_outage_beyond_the_deadline_says_that_the_outcome_is_unknown(
+    def test_a_commit_lost_in_a_long_outage_has_unknown_outcome(
         self, store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The row may be there, and the text says so, without any value."""
-        store.bind(make_machine("1" * 31 + "x"), SECOND)  # asks the catalogue
+        store.bind(make_machine(OTHER), SECOND)  # asks the catalogue
         outage = LostCommits(engine, monkeypatch, then_outage=True)
         with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:
             store.bind(make_machine(), FIRST)
         assert "secret" not in str(failure.value)
         assert (failure.value.__cause__, failure.value.__context__) == (None, None)
         outage.then_outage = False
-        assert sorted(stored(engine)) == [("1" * 31 + "x", SECOND.key), (CODE, FIRST.key)]
+        assert sorted(stored(engine)) == [(OTHER, SECOND.key), (CODE, FIRST.key)]
 
     def test_a_try_longer_than_the_deadline_is_repeated_once(
         self, sessions: sessionmaker[Session], engine: Engine
@@ -197,7 +193,7 @@ class TestUnknownOutcome:
 
     def test_the_same_insert_is_repeated(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
         """Each repetition carries the same values, the attempt's above all."""
-        store.bind(make_machine("1" * 31 + "x"), FIRST)  # asks the catalogue
+        store.bind(make_machine(OTHER), FIRST)  # asks the catalogue
         sent: list[Any] = []
 
         @event.listens_for(engine, "before_cursor_execute")
@@ -218,10 +214,6 @@ class TestOtherFailures:
 
     def test_a_vanished_owner_is_no_user(self, store: SQLAlchemyMachineStore, engine: Engine) -> None:
         """Where a foreign key finds the user gone, the answer is 10003 and nothing is stored."""
-        if engine.dialect.name == "sqlite":
-            pragma = "PRAGMA foreign_keys=ON"
-            event.listen(engine, "connect", lambda connection, record: connection.execute(pragma))
-            engine.dispose()
         with pytest.raises(UserNotFound):
             store.bind(make_machine(), User(99, "ASD000099", ""))
         assert stored(engine) == []
@@ -242,7 +234,7 @@ class TestOtherFailures:
         store.bind(make_machine(), FIRST)
         assert fault.fired == 3
 
-    def test_another_key_of_the_host_s_is_not_a_taken_code(self, engine: Engine) -> None:
+    def test_another_unique_key_is_not_a_taken_code(self, engine: Engine) -> None:
         """A violation that no machine with this code explains is a failure, not 10004."""
         base: Any = declarative_base()
 
@@ -253,185 +245,58 @@ class TestOtherFailures:
 
         base.metadata.create_all(engine)
         store = SQLAlchemyMachineStore(sessionmaker(engine), Single, deadline=0.1)
-        store.bind(make_machine("1" * 31 + "x"), FIRST)
+        store.bind(make_machine(OTHER), FIRST)
         with pytest.raises(StoreFailure, match=r"(UNIQUE constraint failed: single\.user_id|23505|1062)"):
-            store.bind(make_machine("2" * 31 + "x"), FIRST)
+            store.bind(make_machine(CODE), FIRST)
 
     def test_an_interrupt_leaves_no_open_transaction(
         self, store: SQLAlchemyMachineStore, engine: Engine
     ) -> None:
-        """A worker that is told to stop in the middle gives its connection up, and others can write."""
+        """A worker that is interrupted during a binding gives its connection back, and others can write."""
         Fault(engine, "INSERT", "after", 1, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             store.bind(make_machine(), FIRST)
         assert engine.pool.checkedout() == 0
-        store.bind(make_machine("1" * 31 + "x"), FIRST)
+        store.bind(make_machine(OTHER), FIRST)
 
 
-class TestModels:
-    """Models that hosts bring, good and bad."""
+@on("sqlite", "mariadb-pymysql")
+class TestFind:
+    """``find`` returns one machine by its code."""
 
-    def test_columns_may_have_other_names(self, engine: Engine) -> None:
-        """Attributes are what counts; the names and keys of the columns are the host's."""
-        base: Any = declarative_base()
+    def test_a_bound_machine_is_found_with_its_owner(self, store: SQLAlchemyMachineStore) -> None:
+        """The machine comes as the list of its owner shows it, with the key that is in its row."""
+        store.bind(make_machine(CODE), FIRST)
+        store.bind(make_machine(OTHER), SECOND)
+        (listed,) = store.list_for(SECOND)
+        assert store.find(OTHER) == (listed, SECOND.key)
 
-        class Renamed(MachineMixin, base):
-            __tablename__ = "renamed"
-            id = Column(Integer, primary_key=True)
-            machine_code = Column("mc", String(32), unique=True, nullable=False)
-            user_id = Column("owner", Integer, key="owner_key")
-            windows_uuid = Column("uuid", String(255), key="uuid_key")
-
-        base.metadata.create_all(engine)
-        store = SQLAlchemyMachineStore(sessionmaker(engine), Renamed)
-        store.bind(make_machine(), FIRST)
-        (kept,) = store.list_for(FIRST)
-        assert [getattr(kept, name) for name in MACHINE_FIELDS] == [
-            getattr(make_machine(), name) for name in MACHINE_FIELDS
-        ]
-
-    def test_defaults_of_the_host_are_filled_in(self, engine: Engine) -> None:
-        """Keys and columns of the host's get the defaults that its model gives them."""
-        base: Any = declarative_base()
-
-        class Own(MachineMixin, base):
-            __tablename__ = "own"
-            id = Column(String(8), primary_key=True, default=lambda: "made")
-            user_id = Column(Integer)
-            source = Column(String(8), nullable=False, default="api")
-
-        base.metadata.create_all(engine)
-        SQLAlchemyMachineStore(sessionmaker(engine), Own).bind(make_machine(), FIRST)
-        with Session(engine) as session:
-            assert session.execute(select(Own.id, Own.source)).one() == ("made", "api")
-
-    def test_machines_of_one_moment_have_an_order(
-        self, store: SQLAlchemyMachineStore, engine: Engine
-    ) -> None:
-        """Where two were bound in the same microsecond their codes decide, and pages still join."""
-        moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
-        codes = [f"{number:032}" for number in (3, 1, 2)]
-        with Session(engine) as session:
-            for code in codes:
-                facts = dict.fromkeys(MACHINE_FIELDS, "x")
-                row = {**facts, "machine_code": code, "attempt": code, "registered_at": moment, "user_id": 1}
-                session.add(Machine(**row))
-            session.commit()
-        pages = []
-        after = None
-        while page := store.list_for(FIRST, after=after, limit=1):
-            pages += page
-            after = page[-1].machine_code
-        assert [machine.machine_code for machine in pages] == sorted(codes)
-        assert {machine.registered_at for machine in pages} == {moment}
-        assert moment.utcoffset() == timedelta(0)
-
-    def test_a_model_without_the_columns_is_refused(self) -> None:
-        """What is missing is named, with what to do."""
-        base: Any = declarative_base()
-
-        class Bare(base):
-            __tablename__ = "bare"
-            id = Column(Integer, primary_key=True)
-            machine_code = Column(String(32), unique=True)
-
-        with pytest.raises(
-            ConfigurationError, match=r"Bare has no column attribute windows_uuid, .*: add MachineMixin"
-        ):
-            SQLAlchemyMachineStore(sessionmaker(), Bare)
-
-    def test_a_model_without_the_key_is_refused(self) -> None:
-        """Without a unique key a machine could get two owners; a key on more columns does not do."""
-        base: Any = declarative_base()
-
-        class Loose(MachineMixin, base):
-            __tablename__ = "loose"
-            __table_args__ = (UniqueConstraint("machine_code", "user_id"),)
-            id = Column(Integer, primary_key=True)
-            machine_code = Column(String(32), index=True)
-            user_id = Column(Integer)
-
-        with pytest.raises(ConfigurationError, match=r"Nothing in table loose makes machine_code unique"):
-            SQLAlchemyMachineStore(sessionmaker(), Loose)
-
-    @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-    def test_a_key_with_a_condition_is_refused(self, database: str) -> None:
-        """The key of soft deletes lets a code in again, and so to a second owner."""
-        base: Any = declarative_base()
-
-        class Soft(MachineMixin, base):
-            __tablename__ = "soft"
-            id = Column(Integer, primary_key=True)
-            machine_code = Column(String(32))
-            user_id = Column(Integer)
-
-        condition = {f"{database}_where": Soft.user_id > 0}
-        Index("uq", Soft.machine_code, unique=True, **condition)
-        with pytest.raises(ConfigurationError, match=r"Nothing in table soft makes machine_code unique"):
-            SQLAlchemyMachineStore(sessionmaker(), Soft)
-
-    @pytest.mark.parametrize("how", ["primary key", "constraint"])
-    def test_any_key_on_the_code_alone_will_do(self, how: str) -> None:
-        """A host may name the key as it likes."""
-        base: Any = declarative_base()
-
-        class Keyed(MachineMixin, base):
-            __tablename__ = "keyed"
-            __table_args__ = (
-                (UniqueConstraint("machine_code", name="one_owner"),) if how == "constraint" else ()
-            )
-            id = Column(Integer, primary_key=how == "constraint")
-            machine_code = Column(String(32), primary_key=how == "primary key")
-            user_id = Column(Integer)
-
-        assert SQLAlchemyMachineStore(sessionmaker(), Keyed)
-
-    def test_columns_in_two_tables_are_refused(self) -> None:
-        """A model spread over two tables cannot be filled by one INSERT."""
-        base: Any = declarative_base()
-
-        class Owned(base):
-            __tablename__ = "owned"
-            id = Column(Integer, primary_key=True)
-            user_id = Column(Integer)
-
-        class Spread(MachineMixin, Owned):
-            __tablename__ = "spread"
-            id = Column(ForeignKey("owned.id"), primary_key=True)
-
-        with pytest.raises(ConfigurationError, match="All columns of Spread must be in one table"):
-            SQLAlchemyMachineStore(sessionmaker(), Spread)
+    @pytest.mark.parametrize("code", [OTHER, CODE.upper(), CODE + " ", ""])
+    def test_another_code_is_not_found(self, store: SQLAlchemyMachineStore, code: str) -> None:
+        """Codes are compared exactly here, too."""
+        store.bind(make_machine(CODE), FIRST)
+        assert store.find(code) is None
 
 
-def test_a_model_on_a_query_is_refused() -> None:
-    """What is no table has no key that could decide."""
-    base: Any = declarative_base()
-
-    class View(base):
-        __table__ = select(Machine.__table__).subquery()
-        __mapper_args__ = {"primary_key": [__table__.c.id]}  # noqa: RUF012
-
-    with pytest.raises(ConfigurationError, match="All columns of View must be in one table"):
-        SQLAlchemyMachineStore(sessionmaker(), View)
-
-
-@on("sqlite")
-def test_a_key_that_folds_case_makes_no_twin_a_taken_code(engine: Engine) -> None:
-    """Codes are compared here: a code that the key alone takes for another is a failure, not 10004."""
-    base: Any = declarative_base()
-
-    class Folded(MachineMixin, base):
-        __tablename__ = "folded"
-        id = Column(Integer, primary_key=True)
-        machine_code = Column(String(32, collation="NOCASE"), unique=True)
-        user_id = Column(Integer)
-
-    base.metadata.create_all(engine)
-    store = SQLAlchemyMachineStore(sessionmaker(engine), Folded)
-    store.bind(make_machine(), FIRST)
-    assert store.owner_of(CODE.upper()) is None
-    with pytest.raises(StoreFailure, match=r"stored no row and shows no bound code: .* the collation"):
-        store.bind(make_machine(CODE.upper()), SECOND)
+def test_machines_with_equal_timestamps_have_an_order(store: SQLAlchemyMachineStore, engine: Engine) -> None:
+    """Where two were bound in the same microsecond their codes decide, and pages still join."""
+    timestamp = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    codes = [f"{number:032}" for number in (3, 1, 2)]
+    with Session(engine) as session:
+        for code in codes:
+            facts = dict.fromkeys(MACHINE_FIELDS, "x")
+            row = {**facts, "machine_code": code, "attempt": code, "user_id": 1}
+            session.add(Machine(registered_at=timestamp, **row))
+        session.commit()
+    pages = []
+    after = None
+    while page := store.list_for(FIRST, after=after, limit=1):
+        pages += page
+        after = page[-1].machine_code
+    assert [machine.machine_code for machine in pages] == sorted(codes)
+    timestamps = {machine.registered_at for machine in pages}
+    assert timestamps == {timestamp}
+    assert {found and found.utcoffset() for found in timestamps} == {timedelta(0)}
 
 
 @on("sqlite")
@@ -442,7 +307,7 @@ def test_a_timestamp_is_stored_in_utc(store: SQLAlchemyMachineStore) -> None:
     (kept,) = store.list_for(FIRST)
     assert kept.registered_at == datetime(2026, 1, 1, tzinfo=timezone.utc)
     with pytest.raises(StoreFailure, match="registered_at has no time zone"):
-        store.bind(replace(make_machine("1" * 31 + "x"), registered_at=datetime(2026, 1, 1)), FIRST)
+        store.bind(replace(make_machine(OTHER), registered_at=datetime(2026, 1, 1)), FIRST)
 
 
 def test_the_owner_is_recognized_whatever_the_type_of_its_key(store: SQLAlchemyMachineStore) -> None:
@@ -454,16 +319,16 @@ def test_the_owner_is_recognized_whatever_the_type_of_its_key(store: SQLAlchemyM
 
 
 @on("sqlite")
-def test_moments_of_another_zone_become_utc(engine: Engine) -> None:
-    """A server that answers in its session's zone (PostgreSQL) changes no moment."""
+def test_timestamps_of_another_zone_become_utc(engine: Engine) -> None:
+    """A server that answers in its session's zone (PostgreSQL) changes no timestamp."""
 
     class Local(TypeDecorator[datetime]):
         impl = DateTime
         cache_ok = True
 
         def process_result_value(self, value: Any, dialect: Dialect) -> datetime:
-            moment: datetime = value.replace(tzinfo=timezone.utc)
-            return moment.astimezone(timezone(timedelta(hours=8)))
+            timestamp: datetime = value.replace(tzinfo=timezone.utc)
+            return timestamp.astimezone(timezone(timedelta(hours=8)))
 
     base: Any = declarative_base()
 
@@ -475,11 +340,13 @@ def test_moments_of_another_zone_become_utc(engine: Engine) -> None:
 
     base.metadata.create_all(engine)
     store = SQLAlchemyMachineStore(sessionmaker(engine), Zoned)
+    before = datetime.now(timezone.utc)
     store.bind(make_machine(), FIRST)
+    after = datetime.now(timezone.utc)
     (kept,) = store.list_for(FIRST)
     assert kept.registered_at is not None
     assert kept.registered_at.utcoffset() == timedelta(0)
-    assert abs(kept.registered_at - datetime.now(timezone.utc)) < timedelta(seconds=5)
+    assert before <= kept.registered_at <= after
 
 
 @pytest.mark.parametrize("kind", [SQLAlchemyMachineStore, SQLAlchemyUserStore])
@@ -507,7 +374,7 @@ def test_an_unknown_outcome_stays_unknown(
     store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later failure that is clear does not hide that an earlier try may have committed."""
-    store.bind(make_machine("1" * 31 + "x"), FIRST)
+    store.bind(make_machine(OTHER), FIRST)
     LostCommits(engine, monkeypatch)
     second = Fault(engine, "INSERT", "after", 2, wrap(psycopg.errors.UndefinedTable(), exc.ProgrammingError))
     second.left = 0

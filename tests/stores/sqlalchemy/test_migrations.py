@@ -21,9 +21,9 @@ from flask_aegis_machines import MachineCodeTaken
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import Base
 from tests.support.pages import blocks_of
-
-from .models import FIRST, SECOND, Base
 
 PAGE = Path(__file__).parents[3] / "docs" / "migrations.md"
 
@@ -116,7 +116,7 @@ def migrate(engine: Engine, host: dict[str, Any]) -> None:
         host["upgrade"]()
 
 
-def test_a_code_that_is_there_twice_is_the_host_s_to_decide(engine: Engine, host: dict[str, Any]) -> None:
+def test_a_migration_refuses_a_code_with_two_owners(engine: Engine, host: dict[str, Any]) -> None:
     """The documentation's migration is refused until then, leaves nothing in its own way, and runs again."""
     old = insert_into_old_table(engine, FIRST.key, SECOND.key)
     with pytest.raises(IntegrityError):

@@ -19,8 +19,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
     MachineMixin,
 )
-
-from .models import Account, Machine
+from tests.support.models import Account, Machine
 
 MACHINES: Table = Machine.__table__
 ACCOUNTS: Table = Account.__table__
@@ -87,7 +86,7 @@ def test_the_account_mixin_has_the_two_columns_that_hosts_lack() -> None:
 
 
 def test_lengths_zones_and_emptiness_are_as_documented() -> None:
-    """Every fact has 255 characters, moments have a zone, and an account has its ID number."""
+    """Every fact has 255 characters, timestamps have a zone, and an account has its ID number."""
     declared = {**ddl(ACCOUNTS, postgresql.dialect()), **ddl(MACHINES, postgresql.dialect())}
     facts = MACHINE_FIELDS[1:]
     assert [declared[name] for name in facts] == [f"{name} VARCHAR(255) NOT NULL" for name in facts]

@@ -14,15 +14,15 @@ from sqlalchemy.engine import Connection, Engine
 from flask_aegis_machines import User
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
-
-from .conftest import on
-from .models import FIRST, NOW, SECOND, Machine
+from tests.support.engines import on
+from tests.support.hosts import FIRST, SECOND
+from tests.support.models import NOW, Machine
 
 LIMIT = 20
 
 
 def fill(engine: Engine, owner: User, numbers: range) -> None:
-    """Give a user machines, of which each three were bound in the same moment."""
+    """Give a user machines, of which each three have one timestamp."""
     letter = "ab"[owner.key == SECOND.key]
     rows = [
         {
@@ -36,7 +36,7 @@ def fill(engine: Engine, owner: User, numbers: range) -> None:
     ]
     with engine.begin() as connection:
         connection.execute(insert(Machine), rows)
-    with engine.begin() as connection:  # tell the planner
+    with engine.begin() as connection:  # for the planner
         analyze = "ANALYZE TABLE machine" if engine.dialect.name == "mysql" else "ANALYZE"
         connection.exec_driver_sql(analyze)
 
@@ -90,7 +90,7 @@ def pages(engine: Engine) -> list[tuple[str, Any]]:
 def test_a_page_costs_what_it_holds(
     engine: Engine, store: SQLAlchemyMachineStore, pages: list[tuple[str, Any]]
 ) -> None:
-    """The first page and one from the middle read their own rows alone, be the table ten times as long."""
+    """The first page and one from the middle read only their own rows, in a table of any length."""
     for numbers in (range(300), range(300, 3000)):
         for owner in (FIRST, SECOND):
             fill(engine, owner, numbers)
@@ -102,7 +102,7 @@ def test_a_page_costs_what_it_holds(
     with engine.connect() as connection:
         read = [rows_read(connection, *page) for page in list(pages)]
     assert len(read) == 4
-    assert max(read) <= LIMIT + 6  # those of the mark's moment, and the end
+    assert max(read) <= LIMIT + 6  # those with the timestamp of the mark, and the end
 
 
 @on("sqlite", "mariadb-pymysql", "postgresql-psycopg")

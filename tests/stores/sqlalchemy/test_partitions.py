@@ -12,9 +12,8 @@ from sqlalchemy.orm import Session, declarative_base, sessionmaker
 from flask_aegis_machines import User
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
 from flask_aegis_machines.testing import MachineStoreContract, make_machine
-
-from .conftest import POSTGRES, on
-from .models import FIRST, SECOND
+from tests.support.engines import POSTGRES, on
+from tests.support.hosts import FIRST, SECOND
 
 Base: Any = declarative_base()
 
@@ -30,7 +29,7 @@ class Machine(MachineMixin, Base):
 
 @on(POSTGRES)
 class TestPartitions(MachineStoreContract):
-    """The store as it is: a unique key on the code alone is one that partitions by the code can keep."""
+    """A unique key on only the code is one that partitions by the code can enforce."""
 
     @pytest.fixture
     def store(self, engine: Engine) -> SQLAlchemyMachineStore:

@@ -15,13 +15,12 @@ from flask_aegis_machines import Machine as MachineRecord
 from flask_aegis_machines import MachineCodeTaken, User
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
-from tests.support.databases import Fault, lost_connection
+from tests.support.driver_failures import Fault, lost_connection
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import OTHER, Account, Machine
 
-from .conftest import on, stored
-from .models import FIRST, SECOND, Account, Machine
-
-CODE, OTHER = make_machine().machine_code, "1" * 31 + "x"
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+CODE = make_machine().machine_code
 
 
 class Steps:
@@ -37,7 +36,7 @@ class Steps:
 @pytest.fixture
 def users(sessions: sessionmaker[Session]) -> SQLAlchemyUserStore:
     """The users of the host."""
-    return SQLAlchemyUserStore(sessions, Account, **COLUMNS)
+    return SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS)
 
 
 @pytest.fixture
@@ -100,10 +99,15 @@ def test_a_refused_request_gives_the_connection_back(
     assert engine.pool.checkedout() == 0
 
 
-def test_without_a_request_each_call_has_its_own(engine: Engine, users: SQLAlchemyUserStore) -> None:
+def test_without_a_request_each_call_has_its_own_transaction(
+    engine: Engine, users: SQLAlchemyUserStore
+) -> None:
     """A command or a Celery task holds no connection between two calls."""
-    assert users.get("1") == FIRST
-    assert engine.pool.checkedout() == 0
+    steps = Steps(engine)
+    for identity, user in (("1", FIRST), ("2", SECOND)):
+        assert users.get(identity) == user
+        assert engine.pool.checkedout() == 0
+    assert steps.seen.count("checkout") == steps.seen.count("begin") == 2
 
 
 def test_a_repetition_has_a_transaction_of_its_own(
@@ -120,14 +124,18 @@ def test_a_repetition_has_a_transaction_of_its_own(
 
 
 def test_a_pool_of_one_is_enough(engine: Engine) -> None:
-    """No call of a request waits for a connection while another holds one."""
+    """No call waits for a connection while another holds one, within a request and without."""
     small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1)
-    users = SQLAlchemyUserStore(sessionmaker(small), Account, **COLUMNS)
+    users = SQLAlchemyUserStore(sessionmaker(small), Account, **USER_COLUMNS)
     machines = SQLAlchemyMachineStore(sessionmaker(small), Machine)
     with request_of(users, machines) as user:
         machines.bind(make_machine(), user)
     with request_of(users, machines) as user, pytest.raises(MachineCodeTaken):
         machines.bind(make_machine(), user)
+    assert users.get("2") == SECOND
+    with pytest.raises(MachineCodeTaken):
+        machines.bind(make_machine(), SECOND)
+    assert len(machines.list_for(FIRST)) == 1
     small.dispose()
 
 
@@ -168,7 +176,7 @@ def test_another_engine_ends_the_look_up_first(engine: Engine) -> None:
     elsewhere = create_engine(engine.url, poolclass=QueuePool)
     held: list[int] = []
     event.listen(elsewhere, "checkout", lambda *args: held.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
-    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS)
     machines = SQLAlchemyMachineStore(sessionmaker(elsewhere), Machine)
     with request_of(users, machines) as user:
         machines.bind(make_machine(), user)
@@ -180,7 +188,7 @@ def test_another_engine_ends_the_look_up_first(engine: Engine) -> None:
 def test_a_transaction_of_the_host_is_not_shared(engine: Engine) -> None:
     """It is the host's session that both stores join."""
     sessions = scoped_session(sessionmaker(engine))
-    users = SQLAlchemyUserStore(sessions, Account, **COLUMNS, transaction="host")
+    users = SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS, transaction="host")
     machines = SQLAlchemyMachineStore(sessions, Machine, transaction="host")
     with request_of(users, machines) as user:
         machines.bind(make_machine(), user)

@@ -26,16 +26,14 @@ from flask_aegis_machines.stores.sqlalchemy import (
 )
 from flask_aegis_machines.stores.sqlalchemy._failures import Failure
 from flask_aegis_machines.testing import make_machine
-from tests.support.databases import Fault, wrap
-
-from .conftest import on, stored
-from .models import FIRST, SECOND, Account, Machine
+from tests.support.driver_failures import Fault, wrap
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import OTHER, Account, Machine
 
 CODE = make_machine().machine_code
-OTHER = "1" * 31 + "x"
 MYSQL = pymysql.err.OperationalError
 
-USER_COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
 NEWCOMER = {"id": 3, "aegisspeed_id": "ASD000003", "id_number": "3" * 18}
 
 
@@ -54,7 +52,7 @@ def accounts_in(engine: Engine) -> list[int]:
 class TestOwnTransaction:
     """By default nothing of the host's session is used but its engine."""
 
-    def test_the_host_s_session_is_left_alone(self, engine: Engine) -> None:
+    def test_the_session_of_the_host_is_not_used(self, engine: Engine) -> None:
         """Rows that the host has not flushed stay so: neither flushed, nor committed, nor thrown away."""
         with Session(engine) as session:
             loaded = session.get(Account, 1)
@@ -72,8 +70,8 @@ class TestOwnTransaction:
         assert accounts_in(engine) == [1, 2, 3]
         assert machines_in(engine) == [FIRST.key]
 
-    def test_rows_that_break_the_host_s_rules_are_not_our_concern(self, engine: Engine) -> None:
-        """A pending row that cannot be flushed is the host's to find out about."""
+    def test_pending_rows_that_cannot_be_flushed_change_nothing(self, engine: Engine) -> None:
+        """The binding succeeds, and the flush of the host raises its own error."""
         with Session(engine) as session:
             session.add(Account(**{**NEWCOMER, "aegisspeed_id": "ASD000001"}))
             SQLAlchemyMachineStore(lambda: session, Machine).bind(make_machine(), FIRST)
@@ -81,20 +79,7 @@ class TestOwnTransaction:
                 session.flush()
         assert machines_in(engine) == [FIRST.key]
 
-    def test_one_connection_is_enough(self, engine: Engine) -> None:
-        """No connection is held while another is waited for, so a pool of one never stands still."""
-        small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=1)
-        store = SQLAlchemyMachineStore(sessionmaker(small), Machine)
-        users = SQLAlchemyUserStore(sessionmaker(small), Account, **USER_COLUMNS)
-        first = users.get("1")
-        assert first is not None
-        store.bind(make_machine(), first)
-        with pytest.raises(MachineCodeTaken):
-            store.bind(make_machine(), SECOND)
-        assert len(store.list_for(FIRST)) == 1
-        small.dispose()
-
-    def test_an_exhausted_pool_is_waited_for_and_then_told(self, engine: Engine) -> None:
+    def test_an_exhausted_pool_is_waited_for_and_then_reported(self, engine: Engine) -> None:
         """Where the host holds every connection, the failure says so, and nothing is bound."""
         small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05)
         store = SQLAlchemyMachineStore(sessionmaker(small), Machine, deadline=0.2)
@@ -242,14 +227,14 @@ class TestHostTransaction:
             session.commit()
         assert (accounts_in(engine), machines_in(engine)) == ([1, 2, 3], [3])
 
-    def test_a_session_that_nobody_commits_is_a_wrong_set_up(self, sessions: sessionmaker[Session]) -> None:
-        """Where each call makes a new session, a "yes" would be worth nothing."""
+    def test_a_session_that_nobody_commits_is_refused(self, sessions: sessionmaker[Session]) -> None:
+        """Where each call makes a new session, nobody would commit a binding that succeeded."""
         store = SQLAlchemyMachineStore(sessions, Machine, transaction="host")
         with pytest.raises(ConfigurationError, match="needs the session that you commit"):
             store.bind(make_machine(), FIRST)
 
     def test_a_machine_that_comes_first_is_not_committed_either(self, engine: Engine) -> None:
-        """No savepoint of ours ends the host's transaction."""
+        """No savepoint of the store ends the host's transaction."""
         with Session(engine) as session:
             SQLAlchemyMachineStore(lambda: session, Machine, transaction="host").bind(make_machine(), FIRST)
             assert session.scalars(select(Machine.user_id)).all() == [FIRST.key]
@@ -268,7 +253,7 @@ class TestHostTransaction:
             session.commit()
         assert (accounts_in(engine), machines_in(engine)) == ([1, 2, 3], [FIRST.key])
 
-    def test_errors_of_the_host_s_rows_are_told_as_such(self, engine: Engine) -> None:
+    def test_failures_of_pending_rows_are_reported_as_such(self, engine: Engine) -> None:
         """A pending row with a taken key is no taken machine code, and its values reach nobody."""
         with Session(engine) as session:
             session.add(Account(**{**NEWCOMER, "aegisspeed_id": "ASD000001"}))
@@ -311,7 +296,7 @@ def test_a_commit_that_failed_leaves_no_lock_and_no_row(engine: Engine) -> None:
 
 @pytest.mark.parametrize("failures", [1, 9])
 def test_an_error_behind_the_insert_is_retried_or_reported(engine: Engine, failures: int) -> None:
-    """A listener that fails behind the INSERT does not turn it into a refusal or a certain failure."""
+    """A listener that fails behind the INSERT does not make it a refusal or a certain failure."""
     store = SQLAlchemyMachineStore(sessionmaker(engine), Machine)
     Fault(engine, "INSERT", "after", failures, RuntimeError("of a listener"))
     if failures == 1:
@@ -356,7 +341,7 @@ def test_a_clean_up_that_fails_for_good_hides_no_verdict(
     assert (len(failures), len(invalidated)) == (int(broken == "close" or rolls_back), int(rolls_back))
 
 
-def test_after_the_commit_no_clean_up_turns_the_yes_into_another_answer(
+def test_a_clean_up_that_fails_after_the_commit_changes_nothing(
     engine: Engine, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that cannot be given back was of use all the same."""
@@ -373,7 +358,7 @@ def test_after_the_commit_no_clean_up_turns_the_yes_into_another_answer(
 
 
 @on("sqlite")
-def test_the_first_failure_is_told_and_not_that_of_the_clean_up(
+def test_the_first_failure_is_reported_and_no_later_one(
     sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever goes wrong with a connection afterwards, the log learns what went wrong first."""
@@ -394,7 +379,7 @@ def test_the_first_failure_is_told_and_not_that_of_the_clean_up(
 
 @on("sqlite")
 @pytest.mark.parametrize(("code", "thrown_away"), [(1047, 1), (1213, 0)], ids=["outage", "contention"])
-def test_a_connection_to_a_server_that_cannot_serve_is_thrown_away(
+def test_a_connection_is_thrown_away_only_after_an_outage(
     store: SQLAlchemyMachineStore, engine: Engine, invalidated: list[object], code: int, thrown_away: int
 ) -> None:
     """A Galera node outside of the primary component answers pings, so its connections must not stay."""

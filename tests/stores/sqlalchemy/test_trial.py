@@ -13,9 +13,9 @@ from flask_aegis_machines import Machine as MachineRecord
 from flask_aegis_machines import StoreFailure, User
 from flask_aegis_machines.stores import Notice
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, _binding
-
-from .conftest import on, stored
-from .models import FIRST, Machine
+from tests.support.engines import on, stored
+from tests.support.hosts import FIRST
+from tests.support.models import Machine
 
 
 def test_a_good_table_passes_and_keeps_nothing(store: SQLAlchemyMachineStore, engine: Engine) -> None:

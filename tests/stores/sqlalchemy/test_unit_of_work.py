@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.stores.sqlalchemy._unit_of_work import UnitOfWork, begin
-
-from .conftest import on
-from .models import Machine
+from tests.support.engines import on
+from tests.support.models import Machine
 
 
 class Stubborn:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    insert,
     text,
 )
 from sqlalchemy.engine import Engine
@@ -29,12 +30,10 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from flask_aegis_machines.testing import UserStoreContract
-from tests.support.databases import Fault, lost_connection
-
-from .conftest import on
-from .models import FIRST, Account, Base
-
-COLUMNS = {"identity": "id", "aegisspeed_id": "aegisspeed_id", "id_number": "id_number"}
+from tests.support.driver_failures import Fault, lost_connection
+from tests.support.engines import on
+from tests.support.hosts import FIRST, SECOND, USER_COLUMNS
+from tests.support.models import Account, Base
 
 
 class TestSQLAlchemyUserStore(UserStoreContract):
@@ -46,7 +45,7 @@ class TestSQLAlchemyUserStore(UserStoreContract):
 
     @pytest.fixture
     def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyUserStore:
-        return SQLAlchemyUserStore(sessions, Account, **COLUMNS)
+        return SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS)
 
 
 class HexGuid(TypeDecorator[uuid.UUID]):
@@ -122,7 +121,7 @@ def test_keys_of_any_type(
 
 @on("sqlite")
 def test_a_name_is_compared_exactly_where_the_database_does_not(engine: Engine) -> None:
-    """A collation that folds case, as MySQL's do unless told otherwise, leads nobody to another's account."""
+    """A collation that folds case, as MySQL's default does, leads nobody to another's account."""
     base: Any = declarative_base()
 
     class Person(base):
@@ -165,13 +164,13 @@ def test_an_error_of_the_server_is_no_verdict(engine: Engine, sessions: sessionm
         raise DataError("SELECT", {}, Exception("invalid input syntax for type uuid"))
 
     with pytest.raises(StoreFailure, match=r"sqlalchemy\.exc\.DataError"):
-        SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1")
+        SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS).get("1")
 
 
 def test_other_failures_of_a_look_up_are_failures() -> None:
     """A missing table is not "no such user"."""
     engine = create_engine("sqlite://")
-    store = SQLAlchemyUserStore(sessionmaker(engine), Account, **COLUMNS)
+    store = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS)
     with pytest.raises(StoreFailure, match="no such table: account"):
         store.get("1")
     engine.dispose()
@@ -181,7 +180,7 @@ def test_a_look_up_reads_once(engine: Engine, sessions: sessionmaker[Session]) -
     """One statement finds the user."""
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1")
+    SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS).get("1")
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
 
 
@@ -198,14 +197,14 @@ def test_a_look_up_reads_once(engine: Engine, sessions: sessionmaker[Session]) -
 )
 def test_a_wrong_set_up_says_what_to_do(arguments: dict[str, Any], message: str) -> None:
     """Each wrong argument is found when the store is made."""
-    good: dict[str, Any] = {"session": sessionmaker(), "model": Account, **COLUMNS}
+    good: dict[str, Any] = {"session": sessionmaker(), "model": Account, **USER_COLUMNS}
     with pytest.raises(ConfigurationError, match=message):
         SQLAlchemyUserStore(**{**good, **arguments})
 
 
 def test_integers_are_of_their_column(sessions: sessionmaker[Session]) -> None:
     """The key that goes into the machine has the type of its column."""
-    user = SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1")
+    user = SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS).get("1")
     assert user is not None
     assert type(user.key) is int
     assert isinstance(Account.__table__.c.id.type, Integer)
@@ -214,14 +213,14 @@ def test_integers_are_of_their_column(sessions: sessionmaker[Session]) -> None:
 def test_a_look_up_is_repeated_like_an_insert(engine: Engine, sessions: sessionmaker[Session]) -> None:
     """Nearly every failure under fault came from the look-up, so it outlives the same outages."""
     fault = Fault(engine, "SELECT", "before", 3, lost_connection())
-    assert SQLAlchemyUserStore(sessions, Account, **COLUMNS).get("1") == FIRST
+    assert SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS).get("1") == FIRST
     assert fault.fired == 3
 
 
 def test_an_instance_is_no_model() -> None:
     """What SQLAlchemy can inspect is not mapped for that."""
     with pytest.raises(ConfigurationError, match="must be a mapped class"):
-        SQLAlchemyUserStore(sessionmaker(), Account(), **COLUMNS)
+        SQLAlchemyUserStore(sessionmaker(), Account(), **USER_COLUMNS)
 
 
 class Silent(UserDefinedType[str]):
@@ -261,8 +260,9 @@ def test_what_cannot_be_a_key_is_not_looked_up(engine: Engine, kind: Any, identi
     assert len(statements) == reads
 
 
-def test_a_type_of_the_host_may_hold_text() -> None:
-    """A type that does not say what it returns is accepted at mount."""
+@on("sqlite")
+def test_a_type_of_the_host_may_hold_text(engine: Engine) -> None:
+    """A type that does not say what it returns is accepted, and its values reach the user."""
     base: Any = declarative_base()
 
     class Person(base):
@@ -272,12 +272,17 @@ def test_a_type_of_the_host_may_hold_text() -> None:
         number = Column(Silent())
 
     names = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
-    assert SQLAlchemyUserStore(sessionmaker(), Person, **names)
+    store = SQLAlchemyUserStore(sessionmaker(engine), Person, **names)
+    base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Person(key=9, speed_id="ASD000009", number="9"))
+        session.commit()
+    assert store.get("9") == User(9, "ASD000009", "9")
 
 
-def test_what_users_lack_is_told(engine: Engine, sessions: sessionmaker[Session]) -> None:
-    """Doctor hears of a table or a column that is missing before the first request does."""
-    store = SQLAlchemyUserStore(sessions, Account, **COLUMNS)
+def test_a_missing_table_or_column_is_reported(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Doctor reports a missing table or column before the first request fails."""
+    store = SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS)
     assert store.problems() == []
     Base.metadata.drop_all(engine)
     assert store.problems() == ["There is no table account: make it by a migration."]
@@ -285,3 +290,28 @@ def test_what_users_lack_is_told(engine: Engine, sessions: sessionmaker[Session]
         connection.execute(text("CREATE TABLE account (id INTEGER)"))
     with pytest.raises(StoreFailure, match=r"no such column: account|42703|1054"):
         store.problems()
+
+
+@on("sqlite", "mariadb-pymysql")
+class TestGetByKey:
+    """``get_by_key`` returns the user whose key a machine's row has."""
+
+    def test_a_key_leads_to_its_user(self, sessions: sessionmaker[Session]) -> None:
+        """The key is another column than the identity where the host says so."""
+        by_id = SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS)
+        columns = {**USER_COLUMNS, "identity": "aegisspeed_id", "key": "id"}
+        by_text = SQLAlchemyUserStore(sessions, Account, **columns)
+        for store in (by_id, by_text):
+            assert store.get_by_key(SECOND.key) == SECOND
+            assert store.get_by_key(99) is None
+
+    def test_a_user_without_an_id_number_has_an_empty_one(
+        self, sessions: sessionmaker[Session], engine: Engine
+    ) -> None:
+        """What is shown of nothing is nothing."""
+        with engine.begin() as connection:
+            connection.execute(
+                insert(Account.__table__).values(id=3, aegisspeed_id="ASD000003", id_number="")
+            )
+        store = SQLAlchemyUserStore(sessions, Account, **USER_COLUMNS)
+        assert store.get_by_key(3) == User(3, "ASD000003", "")

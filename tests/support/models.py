@@ -1,4 +1,4 @@
-"""Models of a host without Flask-SQLAlchemy."""
+"""Models of a host without Flask-SQLAlchemy, and values for their rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Column, ForeignKey, Index, Integer
 from sqlalchemy.orm import declarative_base
 
-from flask_aegis_machines import User
 from flask_aegis_machines.stores.sqlalchemy import AccountMixin, MachineMixin
 
 Base: Any = declarative_base()
@@ -30,6 +29,6 @@ class Machine(MachineMixin, Base):
     __table_args__ = (Index("ix_machine_page", "user_id", "registered_at", "machine_code"),)
 
 
-FIRST = User(1, "ASD000001", "110101199003071234")
-SECOND = User(2, "ASD000002", "220202199104082345")
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+#: A machine code that ``make_machine()`` does not make.
+OTHER = "1" * 31 + "x"
