@@ -24,6 +24,7 @@ from flask_aegis_machines import (
     create_blueprint,
 )
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
+from tests.servers import require_module
 from tests.support.hosts import (
     FIRST,
     REGISTER_PATH,
@@ -303,7 +304,7 @@ class TestInternalErrors:
 
     def test_a_reporter_may_be_async(self, broken: Flask, seen: list[BaseException]) -> None:
         """An async receiver is awaited as Flask awaits it, and keeps no other from hearing."""
-        pytest.importorskip("asgiref")
+        require_module("asgiref", "flask[async]")
 
         async def report(sender: Flask, exception: BaseException) -> None:
             seen.append(exception)
@@ -315,17 +316,16 @@ class TestInternalErrors:
 
     def test_a_reporter_may_look_at_the_current_exception(self, broken: Flask) -> None:
         """``sys.exc_info()`` has what is sent, and nothing that led to it."""
-        current: list[BaseException | None] = []
+        received: list[tuple[BaseException, BaseException | None]] = []
 
         def report(sender: Flask, exception: BaseException) -> None:
-            current.append(sys.exc_info()[1])
-            assert current == [exception]
+            received.append((exception, sys.exc_info()[1]))
 
         got_request_exception.connect(report, broken)
         assert_answer(broken.test_client().post(REGISTER_PATH, json=example()), "10005")
-        (error,) = current
-        assert error is not None
-        assert (error.__cause__, error.__context__) == (None, None)
+        ((exception, current),) = received
+        assert current is exception
+        assert (exception.__cause__, exception.__context__) == (None, None)
 
     def test_a_reporter_that_fails_changes_no_answer(
         self, broken: Flask, caplog: pytest.LogCaptureFixture
@@ -392,12 +392,18 @@ class TestRepetition:
 class TestMounting:
     """How a host may mount the blueprint."""
 
-    def test_each_blueprint_is_fresh_and_needs_no_app(self) -> None:
-        """The factory works outside of any app, and its blueprints share nothing."""
-        stores = {"users": MemoryUserStore(), "machines": MemoryMachineStore()}
-        first, second = (create_blueprint(**stores) for _ in range(2))
-        assert first is not second
+    def test_blueprints_share_no_hooks_and_need_no_app(self) -> None:
+        """Two blueprints are made outside an app, and a hook of one does not run for the other."""
+        stores = {"users": MemoryUserStore([FIRST]), "machines": MemoryMachineStore()}
+        first, second = (create_blueprint(**stores, authenticate=lambda: 1) for _ in range(2))
         assert (first.name, first.url_prefix) == ("aegis_machines", None)
+        first.before_request(lambda: (jsonify(theirs=True), 403))
+        answers = []
+        for blueprint in (first, second):
+            app = Flask("host")
+            app.register_blueprint(blueprint)
+            answers.append(app.test_client().post(REGISTER_PATH, json=example()))
+        assert [answer.status_code for answer in answers] == [403, 200]
 
     def test_a_view_has_a_name_for_exemptions(self, app: Flask) -> None:
         """Hosts exempt views from CSRF checks by module and name."""
@@ -406,15 +412,20 @@ class TestMounting:
         assert view.__name__ == "register_machine_info_by_aegisspeed_id"
 
     def test_a_host_s_json_provider_is_used(self, app: Flask, register: Register) -> None:
-        """Answers go through the provider that the host has."""
+        """The host's provider serializes our answers, and gets only built-in JSON types."""
+        serialized: list[dict[str, Any]] = []
 
-        class Sorted(type(app.json)):
+        class Recording(type(app.json)):
             def dumps(self, obj: Any, **kwargs: Any) -> str:
-                assert set(map(type, obj.values())) <= {str, int, dict, list}
+                serialized.append(obj)
                 return "\n" + str(super().dumps(obj, **kwargs))
 
-        app.json = Sorted(app)
-        assert register().data.startswith(b"\n")
+        app.json = Recording(app)
+        answer = register()
+        assert answer.status_code == 200
+        assert answer.data.startswith(b"\n")
+        types = [{name: type(value) for name, value in body.items()} for body in serialized]
+        assert types[-1] == {"status": int, "code": str, "result": str, "data": dict}
 
     def test_before_request_of_the_blueprint_is_the_host_s(self) -> None:
         """A host that wants its own decorator's answers puts it before ours."""
