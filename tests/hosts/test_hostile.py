@@ -552,7 +552,10 @@ class TestJson:
         app.json = Dated(app)
         dated = {**example(), "machine_os_version": "2026-01-01T00:00:00"}
         assert isinstance(app.json.loads(json.dumps(dated))["machine_os_version"], datetime)
-        assert app.test_client().post(REGISTER_PATH, data=json.dumps(dated), content_type="application/json")
+        answer = app.test_client().post(
+            REGISTER_PATH, data=json.dumps(dated), content_type="application/json"
+        )
+        assert json.loads(answer.data)["code"] == "10000"
         (stored,) = machines.list_for(FIRST)
         assert stored.machine_os_version == "2026-01-01T00:00:00"
 

@@ -482,7 +482,6 @@ def watch(make: Callable[[ExitStack, Any], Case], situation: Any) -> Report:
 def elsewhere() -> Iterator[ProcessPoolExecutor]:
     """A process of its own, for Sentry patches Flask, logging and SQLAlchemy for good."""
     require_module("sentry_sdk", "sentry-sdk")
-    require_module("blinker", "blinker")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         yield process
 
