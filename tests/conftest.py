@@ -23,9 +23,8 @@ from tests.servers import (
     require_mariadb,
     require_postgres,
 )
+from tests.support import conforming
 from tests.support.hosts import FIRST, REGISTER_PATH, SECOND
-
-from . import conforming
 
 pytest.register_assert_rewrite("flask_aegis_machines.testing")
 
@@ -36,7 +35,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 
 @pytest.fixture(autouse=True)
 def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no answer of the endpoints differ from the OpenAPI document."""
+    """Fail a test whose client gets an answer from the endpoints that the OpenAPI document does not allow."""
     conforming.watch(monkeypatch)
 
 

@@ -23,7 +23,7 @@ from flask_aegis_machines import (
 from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
-from .conforming import OWN_CODES
+from .support.conforming import OWN_CODES
 from .support.hosts import FIRST, assert_answer, example
 
 

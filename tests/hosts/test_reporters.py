@@ -41,6 +41,7 @@ from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserSto
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.servers import require_module
 from tests.stores.sqlalchemy.models import Account, Base, Machine
+from tests.support.conforming import HANDLES_ERRORS
 from tests.support.hosts import REGISTER_PATH, BrokenStore, authorization
 
 ENDPOINT = "aegis_machines.register_machine_info_by_aegisspeed_id"
@@ -305,6 +306,7 @@ def make_passing(stack: ExitStack, situation: str) -> Case:
     else:
         assert situation == "a request scope"
         app = host(machines=LeavingScope())
+    app.config[HANDLES_ERRORS] = True
     app.register_error_handler(500, lambda error: ({}, 500))
     return Case(app, document, authorization(app, "1"))
 
