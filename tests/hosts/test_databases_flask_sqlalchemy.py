@@ -18,9 +18,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
+from tests.support.database_hosts import CODE, COLUMNS, IDS, assert_binds_once, mount, read, register
 from tests.support.hosts import assert_answer
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, read, register
 
 VISITS = "SELECT name FROM visit ORDER BY name"
 VERSION = tuple(int(part) for part in version("Flask-SQLAlchemy").split(".")[:2])

@@ -19,8 +19,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from tests.servers import require_module
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read
+from tests.support.database_hosts import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read
 
 pytestmark = only_2
 

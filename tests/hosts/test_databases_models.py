@@ -21,9 +21,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
+from tests.support.database_hosts import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read, register
 from tests.support.hosts import assert_answer
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read, register
 
 KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
 

@@ -22,9 +22,7 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from tests.stores.sqlalchemy.conftest import ENGINES, params
-from tests.support.hosts import assert_answer
-
-from .test_databases import (
+from tests.support.database_hosts import (
     CODE,
     COLUMNS,
     IDS,
@@ -35,6 +33,7 @@ from .test_databases import (
     only_2,
     register,
 )
+from tests.support.hosts import assert_answer
 
 KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
 

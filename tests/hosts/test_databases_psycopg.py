@@ -26,9 +26,8 @@ from flask_aegis_machines import (
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
 from tests.servers import PostgresServer, Proxy
+from tests.support.database_hosts import CODE, assert_binds_once, mount
 from tests.support.hosts import FIRST, SECOND
-
-from .test_databases import CODE, assert_binds_once, mount
 
 COLUMNS = ", ".join(MACHINE_FIELDS)
 VALUES = ", ".join(f"%({name})s" for name in MACHINE_FIELDS)

@@ -17,8 +17,16 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, make_host, make_tables, mount, read
+from tests.support.database_hosts import (
+    CODE,
+    COLUMNS,
+    IDS,
+    assert_binds_once,
+    make_host,
+    make_tables,
+    mount,
+    read,
+)
 
 
 @pytest.fixture
