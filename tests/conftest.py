@@ -103,7 +103,7 @@ def register(client: FlaskClient, token: str, document: dict[str, Any]) -> Calla
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of our own."""
+    """A private PostgreSQL."""
     require_postgres()
     with PostgresServer() as server:
         yield server
@@ -119,7 +119,7 @@ def pair() -> Iterator[SynchronousPair]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDBServer]:
-    """A MariaDB of our own."""
+    """A private MariaDB."""
     require_mariadb()
     with MariaDBServer() as server:
         yield server

@@ -68,7 +68,7 @@ class TestAnswers:
         assert register().status_code == 200
 
     def test_10002(self, register: Register) -> None:
-        """An ill-formed AegisSpeed ID has an answer of its own."""
+        """An ill-formed AegisSpeed ID has its own code."""
         assert_answer(register(user_AegisSpeed_id="ASD00001"), "10002")
 
     def test_10003(self, app: Flask, register: Register) -> None:
@@ -121,7 +121,7 @@ class TestAnswers:
         assert answer.headers.getlist("Content-Type") == ["application/json"]
 
     def test_a_limiter_s_own_response_keeps_its_headers(self, app: Flask, register: Register) -> None:
-        """A limiter that brings a response of its own loses its body alone."""
+        """A limiter that brings its own response loses only its body."""
         ready = Response("slow down", 429, {"X-RateLimit-Limit": "5"}, mimetype="text/plain")
         ready.headers.update({"Content-Encoding": "gzip", "Content-Security-Policy": "sandbox"})
         ready.headers.extend([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
@@ -169,7 +169,7 @@ class TestOrder:
         assert answer.json is not None
         assert answer.json["code"] == self.WRONGS[first][:5]
 
-    def test_a_user_whom_the_token_library_misses_has_its_turn(self) -> None:
+    def test_a_missing_user_is_reported_after_the_body_checks(self) -> None:
         """10003 comes after the body's checks also where the look-up was made with the token."""
 
         def authenticate() -> NoReturn:
@@ -183,7 +183,7 @@ class TestOrder:
 class TestRepetition:
     """``AEGIS_MACHINES_REPEAT_BY_OWNER``."""
 
-    def test_the_owner_hears_yes_again(
+    def test_a_repeated_registration_succeeds_for_the_owner(
         self, app: Flask, register: Register, machines: MemoryMachineStore
     ) -> None:
         """For clients that lose answers; a stranger is refused all the same, and nothing more is stored."""

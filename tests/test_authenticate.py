@@ -52,7 +52,7 @@ class TestAuthenticate:
         answer = app.test_client().post(REGISTER_PATH, json=example())
         assert (answer.status_code, answer.text) == (418, "their page")
 
-    def test_a_wrong_set_up_is_told_to_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_configuration_error_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         """What ``authenticate`` finds wrong with the host is 10005, and the log says what to do."""
 
         def authenticate() -> NoReturn:

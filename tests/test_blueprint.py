@@ -103,7 +103,7 @@ class TestWrongSetUp:
         with pytest.raises(ConfigurationError, match="AEGIS_MACHINES_REPEAT_BY_OWNER"):
             app.register_blueprint(create_blueprint(**stores))
 
-    def test_a_forgotten_jwt_manager_is_told_to_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_missing_jwt_manager_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         """It may come after the mount, so its absence is known at the first request only."""
         app = Flask("host")
         stores = {"users": MemoryUserStore(), "machines": MemoryMachineStore()}

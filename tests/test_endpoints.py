@@ -189,7 +189,7 @@ class TestGet:
 
     @pytest.mark.parametrize("after", ["x" + f"{5:031}", "y" * 31 + "z"], ids=["a stranger's", "nobody's"])
     def test_a_page_after_another_s_machine_is_empty(self, call: Call, five: list[str], after: str) -> None:
-        """Neither tells whether somebody else has the code."""
+        """Neither answer shows whether somebody else has the code."""
         assert (codes(call(GET, after=after)), five[0]) == ([], f"{5:032}")
 
     @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ class TestGet:
         expected = {**INVALID_REQUEST._asdict(), "data": {"errors": {field: [message]}}}
         assert (answer.status_code, answer.json) == (400, expected)
 
-    def test_a_store_that_forgets_the_moment_is_10005(
+    def test_a_store_that_returns_no_timestamp_is_10005(
         self, app: Flask, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A store of the host's own that breaks its promise is named in the log."""

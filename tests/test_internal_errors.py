@@ -31,7 +31,7 @@ Register = Callable[..., TestResponse]
 
 
 class TestInternalErrors:
-    """What the host hears of a 10005, and what it does not."""
+    """What is logged and sent to error reporters after a 10005."""
 
     @pytest.fixture
     def seen(self) -> list[BaseException]:
@@ -80,7 +80,7 @@ class TestInternalErrors:
         assert (seen, caplog.records) == ([], [])
 
     def test_a_reporter_may_be_async(self, broken: Flask, seen: list[BaseException]) -> None:
-        """An async receiver is awaited as Flask awaits it, and keeps no other from hearing."""
+        """An async receiver is awaited as Flask awaits it, and other receivers are called too."""
         require_module("asgiref", "flask[async]")
 
         async def report(sender: Flask, exception: BaseException) -> None:

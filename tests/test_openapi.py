@@ -130,7 +130,7 @@ class TestDocument:
             GET: ["user_AegisSpeed_id"],
         }
 
-    def test_a_challenge_comes_with_401_alone(self) -> None:
+    def test_a_challenge_comes_with_401_only(self) -> None:
         """The header that a client may rely on is required where it is promised."""
         required = {
             (status, name)
@@ -142,7 +142,7 @@ class TestDocument:
         assert required == {("401", "WWW-Authenticate")}
 
     def test_everything_is_described(self) -> None:
-        """Each operation and field is told to a human; names are those of the API document."""
+        """Each operation and field has a description; names are those of the API document."""
         assert [operation["operationId"] for operation in OPERATIONS.values()] == [
             endpoint.name for endpoint in ENDPOINTS
         ]
@@ -240,7 +240,7 @@ CHARACTERS = [
 
 
 def strings(length: int) -> Iterator[str]:
-    """Give strings of about a length, with each character alone, first, last and in their middle."""
+    """Give strings of about a length, with each character only, first, last and in their middle."""
     for number in {0, 1, length - 1, length, length + 1, 255, 256}:
         yield from (("xy" * 128)[:number], "\U0001f600" * number)
     for character in CHARACTERS:

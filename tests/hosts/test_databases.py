@@ -93,7 +93,7 @@ class TestSessions:
         assert (read(path), read(tmp_path / "replica.db")) == ([(CODE, 1)], [])
 
     def test_a_router_by_model(self, engine: Engine, path: Path, tmp_path: Path) -> None:
-        """A session that looks at the model alone is told it."""
+        """A session that chooses the engine by the model gets the model."""
         other = create_engine(f"sqlite:///{tmp_path}/other.db")
         Machine.__table__.create(other)
 

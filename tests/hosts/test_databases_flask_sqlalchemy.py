@@ -210,7 +210,7 @@ class TestTransactionOfTheHost:
         assert read(tmp_path / "default.db", VISITS) == [("first",), ("second",), ("third",)]
 
     def test_it_rolls_back(self, db: Any, make_host: Callable[..., Flask], tmp_path: Path) -> None:
-        """A "yes" that the host rolls back leaves nothing of either, and the code free."""
+        """A success that the host rolls back leaves nothing of either, and the code free."""
         app = make_host("second", "second", end=db.session.rollback)
         for _ in range(2):
             assert_answer(register(app), "10000", machine_code=CODE, user_id="110***********1234")

@@ -171,7 +171,7 @@ class TestNames:
     """Names of columns and attributes."""
 
     def test_columns_with_other_names(self, engine: Engine, path: Path) -> None:
-        """Attributes are what a host tells us; its columns are called as it likes."""
+        """A host passes attribute names; its columns are called as it likes."""
         base: Any = orm.declarative_base()
 
         class User(base):

@@ -98,7 +98,7 @@ class TestNames:
     """Names that a host gives to tables and keys."""
 
     def test_a_prefix_and_tables_made_one_by_one(self, engine: Engine, tmp_path: Path) -> None:
-        """A table with the host's prefix, made alone in a MetaData of its own, has its key."""
+        """A table with the host's prefix, made in a separate MetaData, has its key."""
         base: Any = declarative_base(metadata=MetaData())
 
         class User(AccountMixin, base):

@@ -127,7 +127,7 @@ class TestHandlersAndHooks:
             paths = Counter(path for (path,) in db.session.query(Visit.path))
         assert paths == {REGISTER_PATH: 3, "left": 3}
 
-    def test_a_handler_by_class_is_no_stronger_than_one_by_code(
+    def test_a_handler_by_class_changes_no_10429(
         self, app: Flask, client: FlaskClient, register: Register
     ) -> None:
         """The host's handler for a limiter's own class wins on its pages, and on our path ours does."""

@@ -99,7 +99,7 @@ class TestLimiter:
         assert_own_page(theirs, 429)
         self.assert_limited(theirs)
 
-    def test_a_limit_for_the_whole_app_is_10429_on_our_path(
+    def test_a_limit_of_the_app_is_10429_on_our_path(
         self, make_limiter: Callable[..., Limiter], client: FlaskClient, register: Register
     ) -> None:
         """``default_limits`` count on our path too, and answer there in our envelope."""

@@ -172,7 +172,7 @@ class TestMounting:
 
 
 class TestNothingElse:
-    """What the blueprint leaves alone."""
+    """What the blueprint does not change."""
 
     def test_no_session_is_touched(self) -> None:
         """A host without a secret key is served, and no answer sets a cookie or varies by one."""

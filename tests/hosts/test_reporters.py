@@ -1,4 +1,4 @@
-"""Error reporters of the host: what Sentry and the log hear of a request, and what they never do."""
+"""Error reporters of the host: what Sentry and the log get of a request, and what they never get."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Breaks:
 
 
 class Broken(DefaultJSONProvider):
-    """A provider that fails at the answer that says yes."""
+    """A provider that fails at the answer to a successful registration."""
 
     def dumps(self, obj: Any, **options: Any) -> str:
         if obj["status"] == 200:
@@ -379,7 +379,7 @@ def make_deep(stack: ExitStack, depth: int) -> Case:
 
 
 def make_leak(stack: ExitStack, name: str) -> Case:
-    """Make a host whose own code tells what it read of the request, and fails."""
+    """Make a host whose own code logs what it read of the request, and fails."""
     app = Flask(name)
 
     @app.post(REGISTER_PATH)
@@ -497,7 +497,7 @@ def report(request: pytest.FixtureRequest, elsewhere: ProcessPoolExecutor) -> Ca
 
 @pytest.mark.parametrize("situation", FAILURES)
 def test_a_failure_is_one_event_without_values(report: Callable[..., Report], situation: str) -> None:
-    """Log and signal make one event of a 10005: its exceptions are told, and no value anywhere."""
+    """Log and signal make one event of a 10005: it has the exceptions, and no value anywhere."""
     failure = report(make_failure, situation)
     assert failure.code == "10005"
     (error,) = failure.errors
