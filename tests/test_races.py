@@ -33,7 +33,7 @@ def make_app(folder: Path) -> Flask:
     """
     config = {
         "JWT_SECRET_KEY": SECRET,
-        "SQLALCHEMY_ENGINE_OPTIONS": {"connect_args": {"timeout": PATIENCE}, "pool_timeout": PATIENCE},
+        "SQLALCHEMY_ENGINE_OPTIONS": {"connect_args": {"timeout": PATIENCE}},
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SQLAlchemyUserStore", "SQLAlchemyMachineStore"):
