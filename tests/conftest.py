@@ -23,9 +23,8 @@ from tests.servers import (
     require_mariadb,
     require_postgres,
 )
+from tests.support import conforming
 from tests.support.hosts import FIRST, REGISTER_PATH, SECOND
-
-from . import conforming
 
 pytest.register_assert_rewrite("flask_aegis_machines.testing")
 
@@ -36,7 +35,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 
 @pytest.fixture(autouse=True)
 def _answers_conform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no answer of the endpoints differ from the OpenAPI document."""
+    """Fail a test whose client gets an answer from the endpoints that the OpenAPI document does not allow."""
     conforming.watch(monkeypatch)
 
 
@@ -104,7 +103,7 @@ def register(client: FlaskClient, token: str, document: dict[str, Any]) -> Calla
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of our own."""
+    """A private PostgreSQL."""
     require_postgres()
     with PostgresServer() as server:
         yield server
@@ -120,7 +119,7 @@ def pair() -> Iterator[SynchronousPair]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDBServer]:
-    """A MariaDB of our own."""
+    """A private MariaDB."""
     require_mariadb()
     with MariaDBServer() as server:
         yield server

@@ -191,7 +191,7 @@ def test_a_body_that_breaks_off_is_10400(app: Flask, token: str, environ: dict[s
 
 
 @pytest.mark.parametrize("size", [1000, MAX_BYTES + 1])
-def test_a_body_that_the_host_has_read_is_read_all_the_same(
+def test_a_body_that_the_host_has_read_is_read_again(
     app: Flask, token: str, document: dict[str, Any], size: int
 ) -> None:
     """A hook of the host may look at the body first, without a length too; the limit stays."""
@@ -215,7 +215,7 @@ def test_the_limit_is_the_documented_one() -> None:
     assert MAX_BYTES == 16384
 
 
-def test_a_body_that_says_that_it_is_too_long_is_not_read(app: Flask, token: str) -> None:
+def test_a_body_that_is_declared_too_long_is_not_read(app: Flask, token: str) -> None:
     """Its length is enough to refuse it."""
     stream = Endless(b" " * 20000)
     status, answer = post_stream(app, token, stream, CONTENT_LENGTH="20000")

@@ -1,6 +1,6 @@
-"""A client that knows the API only from its two documents, and nothing of this package.
+"""A client that knows the API only from the API document, and nothing of this package.
 
-Paths, fields, keys, types and codes are written here as ``API.txt`` and ``API-NEIGHBOURS.md`` have them.
+Paths, fields, keys, types and codes are written here as the API document has them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_jwt_extended import create_access_token
 
 REGISTER = "/machine/register/register_machine_info_by_aegisspeed_id"
 CHECK = "/verify/verify_is_machine_code_available_by_aegisspeed_id"
@@ -66,7 +67,6 @@ class DocumentedClient:
 @pytest.fixture
 def sign_in(app: Flask) -> Any:
     """Give the client of a user who has signed in."""
-    from flask_jwt_extended import create_access_token
 
     def sign_in(number: int) -> DocumentedClient:
         with app.app_context():
@@ -76,7 +76,7 @@ def sign_in(app: Flask) -> Any:
     return sign_in
 
 
-def test_a_client_written_from_the_documents_is_served(sign_in: Any) -> None:
+def test_a_client_written_from_the_api_document_is_served(sign_in: Any) -> None:
     """Check, bind, check, bind again, and another user: each answer is the documented one."""
     first, second, code = sign_in(1), sign_in(2), REQUEST["machine_code"]
     bound = {"machine_code": code, "user_id": "110***********1234"}

@@ -1,4 +1,4 @@
-"""The real ``flask`` command, in a process of its own."""
+"""The real ``flask`` command, in a separate process."""
 
 from __future__ import annotations
 

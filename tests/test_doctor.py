@@ -180,7 +180,7 @@ class TestTrial:
         assert store.trials == [(FIRST, with_hook)]
 
     def test_no_trial_without_its_option(self, users: MemoryUserStore) -> None:
-        """The command alone writes nothing, not even for a rollback."""
+        """The command itself writes nothing, not even for a rollback."""
         store = TrialStore()
         assert "trial" not in invoke(make_app(users, store), "doctor").output
         assert store.trials == []

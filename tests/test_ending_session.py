@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask_jwt_extended import JWTManager
-from sqlalchemy import Column, Integer, String, create_engine, event, text, update
+from flask_jwt_extended import JWTManager, create_access_token
+from sqlalchemy import Column, Integer, String, create_engine, text, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, scoped_session, sessionmaker
 from sqlalchemy.pool import QueuePool
@@ -177,7 +177,6 @@ def test_no_listener_stays_behind(session: Any) -> None:
         ended()
     dispatch = session().dispatch
     assert [len(dispatch.after_flush), len(dispatch.after_commit)] == [0, 0]
-    assert not event.contains(session(), "after_flush", ended)
 
 
 def test_a_session_may_come_from_a_lambda(engine: Engine, session: Any) -> None:
@@ -298,8 +297,6 @@ def test_a_mounted_app_is_served(engine: Engine, session: Any) -> None:
     authenticate = ending_session(jwt_identity, session)
     stores = {"users": MemoryUserStore([FIRST]), "machines": Watching()}
     app.register_blueprint(create_blueprint(**stores, authenticate=authenticate))
-    from flask_jwt_extended import create_access_token
-
     with app.app_context():
         headers = {"Authorization": f"Bearer {create_access_token('1')}"}
     data = {"machine_code": example()["machine_code"], "user_id": "110***********1234"}

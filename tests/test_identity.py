@@ -34,7 +34,7 @@ Ask = Callable[..., TestResponse]
 
 
 def who(app: Flask, authenticate: Callable[[], object | None]) -> None:
-    """Add a page that tells whom ``authenticate`` takes the caller for."""
+    """Add a page that returns the identity from ``authenticate``."""
 
     @app.route("/who", methods=["GET", "POST"])
     def who() -> Any:
@@ -174,7 +174,7 @@ class TestJwtIdentity:
     def test_another_header_is_a_wrong_set_up(
         self, app: Flask, client: FlaskClient, config: dict[str, str]
     ) -> None:
-        """The API document fixes the header: a host that reads another is told what to do."""
+        """The API document fixes the header: for a host that reads another, the error says what to do."""
         app.config.update(config)
         answer = client.get("/who").json
         assert answer is not None
@@ -264,7 +264,7 @@ class TestLoginIdentity:
         assert client.get("/who", headers={"X-Key": "k"}).json == {"identity": "9"}
 
     def test_a_forgotten_login_manager_is_a_wrong_set_up(self) -> None:
-        """A host without one is told what to do."""
+        """Without one, the error says what to do."""
         app = Flask(__name__)
         who(app, login_identity)
         answer = app.test_client().get("/who").json
@@ -293,10 +293,10 @@ def test_problems_are_those_of_the_token_library(
         (login_identity, "flask_login", "Flask-Login"),
     ],
 )
-def test_a_missing_library_is_told_at_mount(
+def test_a_missing_library_is_reported_at_mount(
     monkeypatch: pytest.MonkeyPatch, authenticate: Callable[[], object], module: str, package: str
 ) -> None:
-    """A host that lacks the library behind a ready ``authenticate`` hears of it before the first request."""
+    """A host without the library behind a ready ``authenticate`` gets an error before the first request."""
     monkeypatch.setitem(sys.modules, module, None)
     blueprint = create_blueprint(
         users=MemoryUserStore(), machines=MemoryMachineStore(), authenticate=authenticate

@@ -21,9 +21,8 @@ from flask_aegis_machines._placeholders import is_placeholder
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.memory import MemoryMachineStore
 from flask_aegis_machines.testing import make_machine
+from tests.support.conforming import DOCUMENT, HANDLES_ERRORS
 from tests.support.hosts import FIRST, REGISTER_PATH, authorization, mount
-
-from .conforming import DOCUMENT
 
 Register = Callable[..., TestResponse]
 
@@ -131,7 +130,7 @@ class TestDocument:
             GET: ["user_AegisSpeed_id"],
         }
 
-    def test_a_challenge_comes_with_401_alone(self) -> None:
+    def test_a_challenge_comes_with_401_only(self) -> None:
         """The header that a client may rely on is required where it is promised."""
         required = {
             (status, name)
@@ -143,7 +142,7 @@ class TestDocument:
         assert required == {("401", "WWW-Authenticate")}
 
     def test_everything_is_described(self) -> None:
-        """Each operation and field is told to a human; names are those of the API document."""
+        """Each operation and field has a description; names are those of the API document."""
         assert [operation["operationId"] for operation in OPERATIONS.values()] == [
             endpoint.name for endpoint in ENDPOINTS
         ]
@@ -198,16 +197,16 @@ class TestExamples:
         assert answer["data"] == example_of(answers_of(REGISTER)["200 10000"]["data"])
 
     def test_a_machine_is_listed_as_shown(self, app: Flask, client: FlaskClient, register: Register) -> None:
-        """A machine in a list looks like the example, but for the moment."""
+        """A machine in a list looks like the example, except for the timestamp."""
         register(json=example_of(form_of(REGISTER)))
         sent = {**example_of(form_of(GET))}
         del sent["after"]
         answer = client.post(GET.path, json=sent, headers=authorization(app, "1")).get_json()
         example = example_of(SCHEMAS["Machine"])
         (machine,) = answer["data"]["machines"]
-        moments = [machine.pop("registered_at"), example.pop("registered_at")]
+        timestamps = [machine.pop("registered_at"), example.pop("registered_at")]
         assert machine == example
-        assert len(moments[0]) == len(moments[1])
+        assert len(timestamps[0]) == len(timestamps[1])
 
     def test_a_message_is_one_of_ours(self, register: Register, document: dict[str, Any]) -> None:
         """The example of a message is what a missing field earns."""
@@ -241,7 +240,7 @@ CHARACTERS = [
 
 
 def strings(length: int) -> Iterator[str]:
-    """Give strings of about a length, with each character alone, first, last and in their middle."""
+    """Give strings of about a length, with each character only, first, last and in their middle."""
     for number in {0, 1, length - 1, length, length + 1, 255, 256}:
         yield from (("xy" * 128)[:number], "\U0001f600" * number)
     for character in CHARACTERS:
@@ -374,17 +373,18 @@ class TestConforming:
         with pytest.raises(AssertionError, match="register_machine_info_by_aegisspeed_id answered"):
             register(**changes)
 
-    @pytest.mark.parametrize("moment", ["2026-02-26T08:00:00", "2026-02-26T08:00:00+08:00", "yesterday"])
-    def test_a_moment_that_is_not_in_utc(
-        self, app: Flask, client: FlaskClient, machines: MemoryMachineStore, moment: str
+    @pytest.mark.parametrize("timestamp", ["2026-02-26T08:00:00", "2026-02-26T08:00:00+08:00", "yesterday"])
+    def test_a_timestamp_that_is_not_in_utc(
+        self, app: Flask, client: FlaskClient, machines: MemoryMachineStore, timestamp: str
     ) -> None:
         """A format that is promised is held, too."""
         machines.bind(make_machine(), FIRST)
         alter(
-            app, lambda response: response.set_data(re.sub(rb"20..-[^\"]*", moment.encode(), response.data))
+            app,
+            lambda response: response.set_data(re.sub(rb"20..-[^\"]*", timestamp.encode(), response.data)),
         )
         sent = {"user_AegisSpeed_id": FIRST.aegisspeed_id}
-        with pytest.raises(AssertionError, match=f"'{re.escape(moment)}' is not a 'date-time'"):
+        with pytest.raises(AssertionError, match=f"'{re.escape(timestamp)}' is not a 'date-time'"):
             client.post(GET.path, json=sent, headers=authorization(app, "1"))
 
     @pytest.mark.parametrize("prefix", ["", "/v1"])
@@ -393,6 +393,15 @@ class TestConforming:
         app = mount(MemoryMachineStore())
         app.before_request(lambda: (jsonify(theirs=True), 418))
         assert app.test_client().post(prefix + REGISTER_PATH).json == {"theirs": True}
+
+    def test_a_5xx_without_a_code_fails(self) -> None:
+        """Only an app that says so handles its own errors on our paths."""
+        app = mount(MemoryMachineStore())
+        app.before_request(lambda: (jsonify(theirs=True), 500))
+        with pytest.raises(AssertionError, match="without a code"):
+            app.test_client().post(REGISTER_PATH)
+        app.config[HANDLES_ERRORS] = True
+        assert app.test_client().post(REGISTER_PATH).status_code == 500
 
     @pytest.mark.parametrize("prefix", ["", "/v1"])
     def test_a_code_is_ours_under_any_prefix(self, prefix: str) -> None:

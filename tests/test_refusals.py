@@ -23,7 +23,7 @@ from flask_aegis_machines import (
 from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
-from .conforming import OWN_CODES
+from .support.conforming import OWN_CODES
 from .support.hosts import FIRST, assert_answer, example
 
 
@@ -166,7 +166,7 @@ def test_an_inherited_answer_is_once_in_the_document() -> None:
 def test_an_undeclared_bad_refusal_is_10005(
     attributes: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A refusal that could be taken for a yes is never sent, and the log says what to do."""
+    """A refusal that looks like a success is never sent, and the log says what to do."""
     answer = mounted(made(**attributes)()).test_client().post(REGISTER.path, json=example())
     assert_answer(answer, "10005")
     assert "ConfigurationError: " in caplog.text

@@ -1,4 +1,4 @@
-"""What is told of an outcome: to the host's receivers, and to the log."""
+"""What is reported of an outcome: to the receivers of signals, and to the log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.hosts import FIRST, REGISTER_PATH, SECOND, authorization, exa
 from .support import models
 
 Provoke = Callable[..., TestResponse]
-Heard = list[tuple[str, dict[str, Any]]]
+Received = list[tuple[str, dict[str, Any]]]
 
 LOGGER = logging.getLogger("flask_aegis_machines")
 CODES = sorted({answer.code for answer in REGISTER.answers})
@@ -90,9 +90,9 @@ def provoke(
 
 
 @pytest.fixture
-def heard(app: Flask) -> Iterator[Heard]:
+def received(app: Flask) -> Iterator[Received]:
     """Note what the app sends, by signal."""
-    notes: Heard = []
+    notes: Received = []
 
     def note_registered(sender: Flask, **facts: Any) -> None:
         notes.append(("registered", facts))
@@ -115,10 +115,10 @@ def fail(*args: object, **kwargs: object) -> NoReturn:
 def listener(senders: list[Flask]) -> Callable[..., None]:
     """Make a receiver that notes who sends."""
 
-    def hear(sender: Flask, **facts: object) -> None:
+    def receive(sender: Flask, **facts: object) -> None:
         senders.append(sender)
 
-    return hear
+    return receive
 
 
 def limit() -> NoReturn:
@@ -130,30 +130,32 @@ class TestRegistered:
     """``machine_registered``."""
 
     def test_it_says_who_registered_what(
-        self, provoke: Provoke, heard: Heard, document: dict[str, Any]
+        self, provoke: Provoke, received: Received, document: dict[str, Any]
     ) -> None:
         """A registration sends the code of the answer, the redacted owner and the machine, once."""
         provoke("10000")
         del document["user_AegisSpeed_id"]
-        ((signal, facts),) = heard
+        ((signal, facts),) = received
         machine = facts.pop("machine")
         assert (signal, facts) == ("registered", {"code": "10000", "user_id": OWNER, "user_key": 1})
         assert replace(machine, registered_at=None) == Machine(**document)
 
     def test_the_machine_has_its_stored_timestamp(
-        self, provoke: Provoke, heard: Heard, machines: MemoryMachineStore
+        self, provoke: Provoke, received: Received, machines: MemoryMachineStore
     ) -> None:
         """The machine in the signal is the one that the store has."""
         provoke("10000")
-        assert [heard[0][1]["machine"]] == machines.list_for(FIRST)
-        assert heard[0][1]["machine"].registered_at is not None
+        assert [received[0][1]["machine"]] == machines.list_for(FIRST)
+        assert received[0][1]["machine"].registered_at is not None
 
-    def test_a_repetition_by_the_owner_sends_none(self, app: Flask, provoke: Provoke, heard: Heard) -> None:
-        """What stores nothing is not news, though it is answered "yes"."""
+    def test_a_repetition_by_the_owner_sends_none(
+        self, app: Flask, provoke: Provoke, received: Received
+    ) -> None:
+        """A repeated registration stores nothing and sends no signal, though it succeeds."""
         app.config["AEGIS_MACHINES_REPEAT_BY_OWNER"] = True
         provoke("10000")
         provoke("10000")
-        assert [signal for signal, _ in heard] == ["registered"]
+        assert [signal for signal, _ in received] == ["registered"]
 
     def test_the_machine_is_committed_before(self, tmp_path: Path) -> None:
         """A receiver that looks on a connection of its own finds the machine."""
@@ -184,13 +186,13 @@ class TestRefused:
 
     @pytest.mark.parametrize("code", [code for code in CODES if code not in {"10000", "10005"}])
     def test_it_says_what_is_known(
-        self, provoke: Provoke, heard: Heard, document: dict[str, Any], code: str
+        self, provoke: Provoke, received: Received, document: dict[str, Any], code: str
     ) -> None:
         """Each refusal is sent once, with the caller and the machine as far as the checks had come."""
         provoke(code)
         sent = {**document, **({"user_AegisSpeed_id": SECOND.aegisspeed_id} if code == "10006" else {})}
         del sent["user_AegisSpeed_id"]
-        assert heard == [
+        assert received == [
             (
                 "refused",
                 {
@@ -202,19 +204,19 @@ class TestRefused:
             )
         ]
 
-    def test_an_internal_error_is_no_refusal(self, provoke: Provoke, heard: Heard) -> None:
+    def test_an_internal_error_is_no_refusal(self, provoke: Provoke, received: Received) -> None:
         """What became of a registration that is answered with 10005 may be unknown: nothing is sent."""
         provoke("10005")
-        assert heard == []
+        assert received == []
 
     @pytest.mark.parametrize("endpoint", [VERIFY, GET], ids=["verify", "get"])
     @pytest.mark.parametrize("code", ["10000", "10001", "10006", "10429"])
     def test_the_other_endpoints_send_none(
-        self, provoke: Provoke, heard: Heard, endpoint: Endpoint, code: str
+        self, provoke: Provoke, received: Received, endpoint: Endpoint, code: str
     ) -> None:
-        """The signals are about registrations alone."""
+        """Signals are sent for registrations only."""
         provoke(code, endpoint)
-        assert heard == []
+        assert received == []
 
 
 @pytest.mark.parametrize(
@@ -222,25 +224,25 @@ class TestRefused:
     [(machine_registered, "10000"), (registration_refused, "10004"), (registration_refused, "10429")],
 )
 class TestReceivers:
-    """Who hears, and what a receiver cannot do."""
+    """Which receivers are called, and what they cannot change."""
 
     def test_one_that_fails_is_logged(
         self,
         app: Flask,
         provoke: Provoke,
-        heard: Heard,
+        received: Received,
         caplog: pytest.LogCaptureFixture,
         signal: NamedSignal,
         code: str,
     ) -> None:
-        """Each failure is an error in the log; the other receivers are told, and the answer stays."""
+        """Each failure is an error in the log; the other receivers are called, and the answer stays."""
 
         def fail_too(sender: Flask, **facts: object) -> NoReturn:
             fail()
 
         with signal.connected_to(fail, app), signal.connected_to(fail_too, app):
             provoke(code)
-        assert len(heard) == 1
+        assert len(received) == 1
         assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
             ("flask_aegis_machines", "ERROR", f"A receiver of {signal.name} failed")
         ] * 2
@@ -251,19 +253,19 @@ class TestReceivers:
         self, app: Flask, provoke: Provoke, signal: NamedSignal, code: str
     ) -> None:
         """As Flask does for its own signals."""
-        told: list[object] = []
+        codes: list[object] = []
 
-        async def hear(sender: Flask, **facts: object) -> None:
-            told.append(facts["code"])
+        async def receive(sender: Flask, **facts: object) -> None:
+            codes.append(facts["code"])
 
-        with signal.connected_to(hear, app):
+        with signal.connected_to(receive, app):
             provoke(code)
-        assert told == [code]
+        assert codes == [code]
 
     def test_the_sender_is_the_app(
         self, app: Flask, provoke: Provoke, signal: NamedSignal, code: str
     ) -> None:
-        """Who asks for one app hears of no other; who asks for none hears of all."""
+        """A receiver for one app is called for no other; one for no app is called for all."""
         of_all: list[Flask] = []
         of_another: list[Flask] = []
         hear_all, hear_another = listener(of_all), listener(of_another)
@@ -273,19 +275,19 @@ class TestReceivers:
         assert of_all[0] is app
 
     def test_a_muted_signal_is_not_sent(
-        self, provoke: Provoke, heard: Heard, signal: NamedSignal, code: str
+        self, provoke: Provoke, received: Received, signal: NamedSignal, code: str
     ) -> None:
         """A host's tests may ask for silence."""
         with signal.muted():
             provoke(code)
-        assert heard == []
+        assert received == []
 
     def test_nothing_printed_holds_a_value(
-        self, provoke: Provoke, heard: Heard, document: dict[str, Any], signal: NamedSignal, code: str
+        self, provoke: Provoke, received: Received, document: dict[str, Any], signal: NamedSignal, code: str
     ) -> None:
         """A receiver that prints all that it gets, prints no field and no ID number in clear."""
         provoke(code)
-        ((_, facts),) = heard
+        ((_, facts),) = received
         printed = f"{facts} {facts!r}"
         assert [value for value in [*document.values(), FIRST.id_number] if value in printed] == []
 
@@ -328,7 +330,7 @@ class TestAudit:
         app: Flask,
         client: FlaskClient,
         users: MemoryUserStore,
-        heard: Heard,
+        received: Received,
         caplog: pytest.LogCaptureFixture,
         key: str,
     ) -> None:
@@ -337,7 +339,7 @@ class TestAudit:
         caplog.set_level(logging.INFO, LOGGER.name)
         assert client.post(REGISTER_PATH, json=example(), headers=authorization(app, key)).status_code == 200
         (record,) = caplog.records
-        assert record.user_key == heard[0][1]["user_key"] == redact(key)  # type: ignore[attr-defined]
+        assert record.user_key == received[0][1]["user_key"] == redact(key)  # type: ignore[attr-defined]
         assert key not in caplog.text
 
     @pytest.mark.parametrize("broken", ["filters", "handlers"])
@@ -347,7 +349,7 @@ class TestAudit:
         app: Flask,
         provoke: Provoke,
         machines: MemoryMachineStore,
-        heard: Heard,
+        received: Received,
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
         broken: str,
@@ -361,5 +363,5 @@ class TestAudit:
         caplog.set_level(logging.INFO, LOGGER.name)
         with machine_registered.connected_to(fail, app), registration_refused.connected_to(fail, app):
             provoke(code)
-        assert len(heard) == (code != "10005")
+        assert len(received) == (code != "10005")
         assert len(MemoryMachineStore.list_for(machines, FIRST)) == (code == "10000")

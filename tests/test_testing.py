@@ -104,7 +104,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     ],
 )
 def test_a_store_without_the_promise_is_caught(report: str, caught: str) -> None:
-    """A store that looks and then inserts fails the race, and what else it leaves out."""
+    """A store that looks and then inserts fails the race and the tests of what it leaves out."""
     assert f"FAILED test_team.py::TestBroken::{caught}" in report
 
 
@@ -114,8 +114,8 @@ def test_what_such_a_store_does_right_passes(report: str) -> None:
 
 
 def test_forgotten_fixtures_are_named(report: str) -> None:
-    """A subclass without its fixtures is told which."""
-    told = {
+    """A subclass without its fixtures gets an error that names them."""
+    named = {
         fixture: report.count(f"Override the fixture '{fixture}'.") for fixture in ("store", "owners", "user")
     }
-    assert min(told.values()) > 0, told
+    assert min(named.values()) > 0, named

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.page_runs import run_page
 from tests.support.pages import require_installed
-
-from .test_pages import run
 
 APP = """
 ```python
@@ -64,7 +63,7 @@ def write(folder: Path, *parts: str, name: str = "page.md") -> Path:
 )
 def test_a_request_gets_the_response_that_is_shown(tmp_path: Path, start: str) -> None:
     """A request goes to the app or to its server, and a variable of the page fills its placeholders."""
-    done = run(write(tmp_path, APP, NAME, start, EXCHANGE), tmp_path)
+    done = run_page(write(tmp_path, APP, NAME, start, EXCHANGE), tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -90,7 +89,7 @@ in...
 test "$WHO" = me
 ```
 """
-    done = run(write(tmp_path, console), tmp_path)
+    done = run_page(write(tmp_path, console), tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -99,7 +98,7 @@ def test_a_page_gets_copies(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.txt").touch()
     copies = "<!-- copy elsewhere to folder -->\n<!-- copy elsewhere/a.txt to folder/b.txt -->"
-    done = run(write(tmp_path, copies, "```console\n$ ls folder\na.txt\nb.txt\n```"), tmp_path)
+    done = run_page(write(tmp_path, copies, "```console\n$ ls folder\na.txt\nb.txt\n```"), tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -108,7 +107,7 @@ def test_a_page_goes_on_from_another(tmp_path: Path) -> None:
     write(tmp_path, APP, "```python\nraise AssertionError\n```", name="first.md")
     added = '```python\n# app.py, at the end\nname = "added"\n```'
     used = '```python\nimport app\nassert app.name == "added"\n```'
-    done = run(write(tmp_path, "<!-- files of first.md -->", added, used), tmp_path)
+    done = run_page(write(tmp_path, "<!-- files of first.md -->", added, used), tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -132,7 +131,7 @@ IMPORT = "```python\nfrom app import app\n```"
 )
 def test_what_is_not_as_shown_fails(tmp_path: Path, block: str, reason: str) -> None:
     """A block that fails, or prints or answers something else, ends the run with its line."""
-    done = run(write(tmp_path, block), tmp_path)
+    done = run_page(write(tmp_path, block), tmp_path)
     assert done.returncode == 1
     assert reason in done.stderr
 

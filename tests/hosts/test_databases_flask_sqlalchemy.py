@@ -18,9 +18,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.support.hosts import assert_answer
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, read, register
+from tests.support.database_hosts import CODE, IDS, assert_binds_once, mount, read, register
+from tests.support.hosts import USER_COLUMNS, assert_answer
 
 VISITS = "SELECT name FROM visit ORDER BY name"
 VERSION = tuple(int(part) for part in version("Flask-SQLAlchemy").split(".")[:2])
@@ -54,7 +53,7 @@ def make_stores(
     session: Callable[[], orm.Session], user: type, machine: type, **options: Any
 ) -> tuple[SQLAlchemyUserStore, SQLAlchemyMachineStore]:
     """Make the two stores of a host."""
-    users = SQLAlchemyUserStore(session, user, **COLUMNS, **options)
+    users = SQLAlchemyUserStore(session, user, **USER_COLUMNS, **options)
     return users, SQLAlchemyMachineStore(session, machine, **options)
 
 
@@ -170,7 +169,7 @@ def test_accounts_beside_users_that_may_not_change(db: Any, tmp_path: Path) -> N
     app = make_app(db, tmp_path)
     make_tables(app, db, User(id=7, name="has one"), User(id=8, name="has none"))
     make_tables(app, db, Account(id=1, user_id=7, **IDS))
-    names = {**COLUMNS, "identity": "user_id"}
+    names = {**USER_COLUMNS, "identity": "user_id"}
     mount(SQLAlchemyUserStore(db.session, Account, **names), SQLAlchemyMachineStore(db.session, Machine), app)
     assert_binds_once(app, "7")
     assert [register(app, identity).status_code for identity in ("1", "8")] == [404, 404]
@@ -211,7 +210,7 @@ class TestTransactionOfTheHost:
         assert read(tmp_path / "default.db", VISITS) == [("first",), ("second",), ("third",)]
 
     def test_it_rolls_back(self, db: Any, make_host: Callable[..., Flask], tmp_path: Path) -> None:
-        """A "yes" that the host rolls back leaves nothing of either, and the code free."""
+        """A success that the host rolls back leaves nothing of either, and the code free."""
         app = make_host("second", "second", end=db.session.rollback)
         for _ in range(2):
             assert_answer(register(app), "10000", machine_code=CODE, user_id="110***********1234")

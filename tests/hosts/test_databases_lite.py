@@ -19,8 +19,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyUserStore,
 )
 from tests.servers import require_module
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read
+from tests.support.database_hosts import CODE, IDS, assert_binds_once, mount, only_2, read
+from tests.support.hosts import USER_COLUMNS
 
 pytestmark = only_2
 
@@ -57,7 +57,7 @@ def make_host(tmp_path: Path) -> MakeHost:
             Machine.__table__.create(db.engines[machines_in])
             db.session.add(User(id=1, **IDS))
             db.session.commit()
-        users = SQLAlchemyUserStore(lambda: db.session, User, **COLUMNS)
+        users = SQLAlchemyUserStore(lambda: db.session, User, **USER_COLUMNS)
         return mount(users, SQLAlchemyMachineStore(lambda: db.session, Machine), app), db, Machine
 
     return make

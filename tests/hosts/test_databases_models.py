@@ -21,9 +21,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.support.hosts import assert_answer
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, mount, only_2, read, register
+from tests.support.database_hosts import CODE, IDS, assert_binds_once, mount, only_2, read, register
+from tests.support.hosts import USER_COLUMNS, assert_answer
 
 KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
 
@@ -48,7 +47,7 @@ def make_host(engine: Engine, user: type, machine: type, *rows: object, **names:
     with sessions() as session:
         session.add_all(rows)
         session.commit()
-    users = SQLAlchemyUserStore(sessions, user, **{**COLUMNS, **names})
+    users = SQLAlchemyUserStore(sessions, user, **{**USER_COLUMNS, **names})
     return mount(users, SQLAlchemyMachineStore(sessions, machine))
 
 
@@ -172,7 +171,7 @@ class TestNames:
     """Names of columns and attributes."""
 
     def test_columns_with_other_names(self, engine: Engine, path: Path) -> None:
-        """Attributes are what a host tells us; its columns are called as it likes."""
+        """A host passes attribute names; its columns are called as it likes."""
         base: Any = orm.declarative_base()
 
         class User(base):
@@ -204,7 +203,7 @@ class TestNames:
             other_name = orm.synonym("aegisspeed_id")
             computed = hybrid_property(lambda self: self.aegisspeed_id)
 
-        names = {**COLUMNS, "aegisspeed_id": name}
+        names = {**USER_COLUMNS, "aegisspeed_id": name}
         with pytest.raises(ConfigurationError, match=f"no column attribute {name}: name attributes that are"):
             SQLAlchemyUserStore(orm.sessionmaker(), User, **names)
 

@@ -21,13 +21,8 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-from tests.support.engines import ENGINES, POSTGRESQL
-from tests.support.hosts import assert_answer
-from tests.support.live_databases import mark_slow
-
-from .test_databases import (
+from tests.support.database_hosts import (
     CODE,
-    COLUMNS,
     IDS,
     assert_binds_once,
     make_host,
@@ -36,6 +31,9 @@ from .test_databases import (
     only_2,
     register,
 )
+from tests.support.engines import ENGINES, POSTGRESQL
+from tests.support.hosts import USER_COLUMNS, assert_answer
+from tests.support.live_databases import mark_slow
 
 KEY = uuid.UUID("0f0e0d0c-0b0a-0908-0706-050403020100")
 
@@ -58,7 +56,9 @@ def serve(sessions: sessionmaker[Session], user: Any, machine: Any, key: object 
     with sessions() as session:
         session.add(user(id=key, **IDS))
         session.commit()
-    return mount(SQLAlchemyUserStore(sessions, user, **COLUMNS), SQLAlchemyMachineStore(sessions, machine))
+    return mount(
+        SQLAlchemyUserStore(sessions, user, **USER_COLUMNS), SQLAlchemyMachineStore(sessions, machine)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A host without SQLAlchemy: stores on psycopg 3 alone, and the contracts that prove them."""
+"""A host without SQLAlchemy: stores on psycopg 3 only, and the contracts that prove them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from flask_aegis_machines import (
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
 from tests.servers import PostgresServer, Proxy
+from tests.support.database_hosts import CODE, assert_binds_once, mount
 from tests.support.hosts import FIRST, SECOND
-
-from .test_databases import CODE, assert_binds_once, mount
 
 COLUMNS = ", ".join(MACHINE_FIELDS)
 VALUES = ", ".join(f"%({name})s" for name in MACHINE_FIELDS)
@@ -110,7 +109,7 @@ class PsycopgMachineStore(MachineStore):
             execute(self._conninfo, INSERT, row)
         except psycopg.OperationalError:
             # The reply is lost, and nobody knows whether the row is there. The same row again either gets
-            # there now or meets the key; then its attempt tells that it is ours.
+            # there now or meets the key; then its attempt shows that it is ours.
             try:
                 execute(self._conninfo, INSERT, row)
             except psycopg.OperationalError as error:
@@ -201,7 +200,7 @@ class TestLostReplies:
         """A store that goes through the proxy."""
         return PsycopgMachineStore(make_conninfo(conninfo, port=proxy.port))
 
-    def test_our_own_row_is_a_yes(self, store: PsycopgMachineStore, proxy: Proxy) -> None:
+    def test_our_own_row_is_a_success(self, store: PsycopgMachineStore, proxy: Proxy) -> None:
         """The same row again meets the key, and its attempt is this one."""
         store.bind(make_machine(), FIRST)
         assert proxy.fired == 1
@@ -217,7 +216,7 @@ class TestLostReplies:
     def test_no_reply_at_all_is_said_to_be_unknown(
         self, store: PsycopgMachineStore, proxy: Proxy, conninfo: str
     ) -> None:
-        """The failure tells that the row may be there, as it is."""
+        """The failure says that the row may be there, and it is."""
         proxy.lose_commit_reply(lambda sent: b"INSERT" in sent, times=None)
         with pytest.raises(StoreFailure, match="outcome unknown"):
             store.bind(make_machine(), FIRST)

@@ -17,8 +17,16 @@ from flask_aegis_machines.stores.sqlalchemy import (
     SQLAlchemyMachineStore,
     SQLAlchemyUserStore,
 )
-
-from .test_databases import CODE, COLUMNS, IDS, assert_binds_once, make_host, make_tables, mount, read
+from tests.support.database_hosts import (
+    CODE,
+    IDS,
+    assert_binds_once,
+    make_host,
+    make_tables,
+    mount,
+    read,
+)
+from tests.support.hosts import USER_COLUMNS
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def serve(engine: Engine, user: Any, machine: Any) -> Flask:
     with Session(engine) as session:
         session.add(user(id=1, **IDS))
         session.commit()
-    users = SQLAlchemyUserStore(sessionmaker(engine), user, **COLUMNS)
+    users = SQLAlchemyUserStore(sessionmaker(engine), user, **USER_COLUMNS)
     return mount(users, SQLAlchemyMachineStore(sessionmaker(engine), machine))
 
 
@@ -90,7 +98,7 @@ class TestNames:
     """Names that a host gives to tables and keys."""
 
     def test_a_prefix_and_tables_made_one_by_one(self, engine: Engine, tmp_path: Path) -> None:
-        """A table with the host's prefix, made alone in a MetaData of its own, has its key."""
+        """A table with the host's prefix, made in a separate MetaData, has its key."""
         base: Any = declarative_base(metadata=MetaData())
 
         class User(AccountMixin, base):

@@ -36,7 +36,7 @@ SECONDS = 3
 # Both users ask for the same codes at the same time.
 SEND_TASKS = """
 import json
-from tests.faults.tasks import bind
+from tests.servers.apps.tasks import bind
 
 batches = [[f"{'task':-<16}{first + number:016}" for number in range(10)] for first in range(0, 400, 10)]
 sent = [(bind.delay(1, codes), bind.delay(2, codes)) for codes in batches]
@@ -101,7 +101,7 @@ class TestForkedWorkers:
         for folder in ("queue", "control", "results"):
             (tmp_path / folder).mkdir()
         environment = {DATABASE_VARIABLE: database, FOLDER_VARIABLE: str(tmp_path)}
-        with CeleryWorkers("tests.faults.tasks", environment=environment) as workers:
+        with CeleryWorkers("tests.servers.apps.tasks", environment=environment) as workers:
             command = [sys.executable, "-c", SEND_TASKS]
             done = subprocess.run(
                 command, env=workers.environment, cwd=ROOT, check=True, capture_output=True, timeout=60

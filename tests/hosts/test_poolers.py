@@ -64,7 +64,7 @@ def test_the_documented_settings_serve_without_errors(
 
 @pytest.mark.clusters  # for its time
 def test_prepared_statements_of_other_sessions_are_failures(bouncer: PgBouncer) -> None:
-    """With psycopg's defaults statements meet the wrong session: that is 10005, and never a verdict."""
+    """With psycopg's defaults statements meet the wrong session: that is 10005, never a wrong answer."""
     outcomes = Counter(each.outcome for each in contend_through(bouncer, "psycopg", pool_size=8))
     assert outcomes["10005"] > 0
     assert outcomes.keys() <= {"10000", "10004", "10005"}

@@ -29,7 +29,7 @@ from tests.support.hosts import REGISTER_PATH, example
 
 pytestmark = pytest.mark.clusters  # for its time
 
-APP = "tests.faults.memory_app:create_app()"
+APP = "tests.servers.apps.memory:create_app()"
 KINDS: dict[str, Callable[[], WebServer]] = {
     "gunicorn-sync": lambda: Gunicorn(APP, "--worker-class=sync"),
     "gunicorn-gthread": lambda: Gunicorn(APP, "--worker-class=gthread", "--threads=2"),

@@ -1,4 +1,4 @@
-"""Error reporters of the host: what Sentry and the log hear of a request, and what they never do."""
+"""Error reporters of the host: what Sentry and the log get of a request, and what they never get."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from flask_aegis_machines.signals import machine_registered, registration_refuse
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from tests.servers import require_module
+from tests.support.conforming import HANDLES_ERRORS
 from tests.support.hosts import REGISTER_PATH, USER_COLUMNS, BrokenStore, authorization
 from tests.support.models import Account, Base, Machine
 
@@ -131,7 +132,7 @@ class Breaks:
 
 
 class Broken(DefaultJSONProvider):
-    """A provider that fails at the answer that says yes."""
+    """A provider that fails at the answer to a successful registration."""
 
     def dumps(self, obj: Any, **options: Any) -> str:
         if obj["status"] == 200:
@@ -304,6 +305,7 @@ def make_passing(stack: ExitStack, situation: str) -> Case:
     else:
         assert situation == "a request scope"
         app = host(machines=LeavingScope())
+    app.config[HANDLES_ERRORS] = True
     app.register_error_handler(500, lambda error: ({}, 500))
     return Case(app, document, authorization(app, "1"))
 
@@ -376,7 +378,7 @@ def make_deep(stack: ExitStack, depth: int) -> Case:
 
 
 def make_leak(stack: ExitStack, name: str) -> Case:
-    """Make a host whose own code tells what it read of the request, and fails."""
+    """Make a host whose own code logs what it read of the request, and fails."""
     app = Flask(name)
 
     @app.post(REGISTER_PATH)
@@ -481,7 +483,6 @@ def watch(make: Callable[[ExitStack, Any], Case], situation: Any) -> Report:
 def elsewhere() -> Iterator[ProcessPoolExecutor]:
     """A process of its own, for Sentry patches Flask, logging and SQLAlchemy for good."""
     require_module("sentry_sdk", "sentry-sdk")
-    require_module("blinker", "blinker")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         yield process
 
@@ -495,7 +496,7 @@ def report(request: pytest.FixtureRequest, elsewhere: ProcessPoolExecutor) -> Ca
 
 @pytest.mark.parametrize("situation", FAILURES)
 def test_a_failure_is_one_event_without_values(report: Callable[..., Report], situation: str) -> None:
-    """Log and signal make one event of a 10005: its exceptions are told, and no value anywhere."""
+    """Log and signal make one event of a 10005: it has the exceptions, and no value anywhere."""
     failure = report(make_failure, situation)
     assert failure.code == "10005"
     (error,) = failure.errors

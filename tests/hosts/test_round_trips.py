@@ -107,6 +107,7 @@ def test_a_lost_reply_costs_no_connection_of_the_pool(
     proxy.lose_commit_reply(is_lost, times=None)
     history = contend(app, seconds=5)
     proxy.forward()
+    assert proxy.fired > 0
     assert engine.pool.checkedout() == 0
     assert register(app, 1, f"{'afterwards':-<32}").outcome == "10000"
     rows = bound(server.url(driver, "round_trips"))

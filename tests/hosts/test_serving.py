@@ -68,7 +68,7 @@ print(json.dumps([job.value for job in jobs]))
 """
 
 
-@pytest.mark.clusters  # for its time alone
+@pytest.mark.clusters  # for its time
 class TestGevent:
     """Greenlets in place of threads, in gunicorn's workers and in a process of its own."""
 

@@ -16,7 +16,7 @@ from tests.support.tokens import SECRET, ask, bearing, host
 
 
 def test_http_basic() -> None:
-    """A host with names and passwords alone reads them from the request."""
+    """A host with names and passwords only reads them from the request."""
     passwords = {"1": generate_password_hash("correct horse", "pbkdf2:sha256:1")}
 
     def authenticate() -> str | None:

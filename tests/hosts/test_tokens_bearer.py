@@ -13,6 +13,7 @@ import pytest
 
 from flask_aegis_machines import Unauthorized, bearer
 from tests.servers import require_module
+from tests.support.conforming import HANDLES_ERRORS
 from tests.support.hosts import REGISTER_PATH, example
 from tests.support.tokens import SECRET, ask, bearing, host
 
@@ -159,6 +160,7 @@ class TestWhatVerifyRaises:
             return token
 
         app = host(bearer(verify))
+        app.config[HANDLES_ERRORS] = True
         app.register_error_handler(self.LoginIsDown, lambda error: ({"theirs": "try again"}, 503))
         client = app.test_client()
         answer = client.post(REGISTER_PATH, json=example(), headers=bearing("1"))

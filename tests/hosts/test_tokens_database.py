@@ -118,7 +118,7 @@ def test_api_keys(tmp_path: Path) -> None:
 
 
 def test_a_user_look_up_in_the_host_s_session(tmp_path: Path) -> None:
-    """The host finds its user through ``db.session``, keeps it for the view, and hears of one who is gone."""
+    """The host finds its user through ``db.session``, keeps it for the view, and a deleted one is 10003."""
     with host(tmp_path, jwt_identity) as app:
         manager: JWTManager = app.extensions["flask-jwt-extended"]
         manager.user_lookup_loader(lambda header, claims: db.session.get(Account, int(claims["sub"])))

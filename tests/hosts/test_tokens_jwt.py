@@ -74,7 +74,7 @@ def test_a_user_object_may_be_the_identity() -> None:
     assert ask(app.test_client(), access_token(app, {"id": 1})) == "10000"
 
 
-def test_a_refresh_token_opens_the_host_s_page_alone() -> None:
+def test_a_refresh_token_opens_only_the_host_s_page() -> None:
     """What renews a session binds no machine; the access token that comes of it does."""
     app = jwt_host()
 
@@ -143,7 +143,7 @@ def test_leeway(leeway: int, codes: list[str]) -> None:
 
 
 def test_cookies_are_the_host_s_own() -> None:
-    """Beside a cookie the header alone counts, and it needs no CSRF token."""
+    """Beside a cookie only the header counts, and it needs no CSRF token."""
     app = jwt_host(JWT_TOKEN_LOCATION=["cookies", "headers"])
 
     @app.post("/sign-in")
@@ -167,7 +167,7 @@ def test_cookies_are_the_host_s_own() -> None:
     assert ask(client, access_token(app, "2")) == "10006"
 
 
-def test_a_user_whom_the_host_does_not_find_has_a_turn() -> None:
+def test_a_missing_user_is_reported_after_the_body_checks() -> None:
     """10003 of the host's own look-up comes after the checks of the body and before the AegisSpeed ID's."""
     app = jwt_host()
     manager_of(app).user_lookup_loader(lambda header, claims: {"1": "a user"}.get(claims["sub"]))

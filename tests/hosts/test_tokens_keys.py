@@ -63,7 +63,7 @@ def forge(algorithm: str, key: str) -> str:
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 class TestKeyPairs:
-    """A host that signs with a private key, or that has the public one alone."""
+    """A host that signs with a private key, or that has only the public one."""
 
     def test_a_host_that_signs_itself(self, pairs: dict[str, tuple[Pair, Pair]], algorithm: str) -> None:
         """What the host's private key signed, its public key verifies."""
@@ -73,7 +73,7 @@ class TestKeyPairs:
         assert ask(app.test_client(), access_token(app)) == "10000"
 
     def test_another_service_signs(self, pairs: dict[str, tuple[Pair, Pair]], algorithm: str) -> None:
-        """With the public key alone, a stranger's token, a forged one and an expired one are refused."""
+        """With only the public key, a stranger's token, a forged one and an expired one are refused."""
         own, stranger = pairs[algorithm]
         app = jwt_host(JWT_ALGORITHM=algorithm, JWT_PUBLIC_KEY=own.public)
         tokens = {
@@ -91,12 +91,12 @@ class TestKeyPairs:
 
 
 def test_forgeries_would_be_good_with_a_secret() -> None:
-    """The forged tokens above are refused for their key alone."""
+    """Each token that ``forge`` makes is refused only for its key."""
     assert ask(jwt_host().test_client(), forge("HS256", SECRET)) == "10000"
 
 
 def test_a_host_that_changes_its_keys() -> None:
-    """The key that ``decode_key_loader`` picks by the token's header is honoured, and so is its "no"."""
+    """The key that ``decode_key_loader`` picks by the token's header is used; an unknown key is 10401."""
     app = jwt_host(JWT_SECRET_KEY=None)
     keys = {"old": SECRET, "new": SECRET[::-1]}
 
@@ -154,10 +154,10 @@ class TestWrongKeys:
     def test_missing_and_malformed(
         self, algorithm: str, name: str, key: object, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A key that is not there, or that is none, is told to the log and not shown."""
+        """A key that is not there, or that is none, is reported in the log and not shown."""
         app = jwt_host(**{"JWT_ALGORITHM": algorithm, name: key})
         assert ask(app.test_client(), forge(algorithm, SECRET)) == "10005"
-        self.assert_told(caplog, str(key or SECRET))
+        self.assert_reported(caplog, str(key or SECRET))
 
     @pytest.mark.parametrize(("algorithm", "other"), [("RS256", "ES256"), ("ES256", "RS256")])
     def test_of_another_algorithm(
@@ -167,23 +167,23 @@ class TestWrongKeys:
         other: str,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """A public key of the wrong kind is told to the log and not shown."""
+        """A public key of the wrong kind is reported in the log and not shown."""
         key = pairs[other][0].public
         app = jwt_host(JWT_ALGORITHM=algorithm, JWT_PUBLIC_KEY=key)
         token = jwt.encode(claims(), pairs[algorithm][0].private, algorithm)
         assert ask(app.test_client(), token) == "10005"
-        self.assert_told(caplog, key)
+        self.assert_reported(caplog, key)
 
     def test_a_private_key_in_the_place_of_the_public_one(
         self, pairs: dict[str, tuple[Pair, Pair]], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The two halves swapped are told to the log, and the private one is not shown."""
+        """The two halves swapped are reported in the log, and the private one is not shown."""
         own, _ = pairs["RS256"]
         app = jwt_host(JWT_ALGORITHM="RS256", JWT_PUBLIC_KEY=own.private)
         assert ask(app.test_client(), jwt.encode(claims(), own.private, "RS256")) == "10005"
-        self.assert_told(caplog, own.private)
+        self.assert_reported(caplog, own.private)
 
-    def assert_told(self, caplog: pytest.LogCaptureFixture, key: str) -> None:
+    def assert_reported(self, caplog: pytest.LogCaptureFixture, key: str) -> None:
         """Assert that the log says what to do, and shows no line of the key."""
         (record,) = caplog.records
         assert record.name == "flask_aegis_machines"
@@ -192,7 +192,7 @@ class TestWrongKeys:
         assert "JWT_PUBLIC_KEY" in caplog.text
         assert [line for line in key.splitlines() if "-----" not in line and line in caplog.text] == []
 
-    def test_without_a_token_nobody_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_without_a_token_nothing_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         """Requests that no key is needed for are refused as everywhere."""
         client = jwt_host(JWT_SECRET_KEY=None).test_client()
         assert [ask(client), ask(client, "x"), ask(client, "a.b.c")] == ["10401"] * 3

@@ -101,22 +101,22 @@ def chain(error: BaseException | None) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("make", "code"), CASES.values(), ids=CASES)
-def test_no_token_is_told(
+def test_no_token_is_reported(
     make: Callable[[], tuple[Flask, Headers]], code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No part of a token is in an answer, in a log at its most talkative, or in an exception's text."""
     caplog.set_level(logging.DEBUG)
     app, headers = make()
-    told: list[str] = []
+    reported: list[str] = []
 
     def report(sender: Flask, exception: BaseException) -> None:
-        told.extend(chain(exception))
+        reported.extend(chain(exception))
 
     got_request_exception.connect(report, app)
     answer = app.test_client().post(REGISTER_PATH, json=example(), headers=headers)
     assert answer.get_json()["code"] == code
-    assert bool(told) == (code == "10005") == ("ERROR" in caplog.text)
-    seen = "\n".join([answer.get_data(as_text=True), str(answer.headers), caplog.text, *told])
+    assert bool(reported) == (code == "10005") == ("ERROR" in caplog.text)
+    seen = "\n".join([answer.get_data(as_text=True), str(answer.headers), caplog.text, *reported])
     parts = re.findall(r"[^ .]{9,}", " ".join(headers.values()))
     assert parts
     assert [part for part in parts if part in seen] == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from .postgres import CONNECT_TIMEOUT, PostgresServer
-from .process import LOOPBACK, give_away, system_program
+from .process import LOOPBACK, ServerError, give_away, system_program
 from .program import Program
 
 _SETTINGS = """
@@ -21,7 +23,12 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 200
+{prepared_statements}
 """
+
+# 1.24 keeps a client's prepared statements by default; what happens without is tested. Older versions than
+# 1.21 refuse the setting.
+_NO_PREPARED_STATEMENTS = "max_prepared_statements = 0"
 
 
 class PgBouncer(Program):
@@ -40,9 +47,24 @@ class PgBouncer(Program):
         return f"postgresql+{driver}://{account}/{database}?connect_timeout={CONNECT_TIMEOUT}"
 
     def _prepare(self) -> None:
-        values = {"port": self.port, "upstream": self._server.port, "pool_size": self._pool_size}
+        values = {
+            "port": self.port,
+            "upstream": self._server.port,
+            "pool_size": self._pool_size,
+            "prepared_statements": _NO_PREPARED_STATEMENTS if _version() >= (1, 21) else "",
+        }
         self._file.write_text(_SETTINGS.format(host=LOOPBACK, **values))
         give_away(self._file)
 
     def _command(self) -> Sequence[str | Path]:
         return [system_program("pgbouncer") or "pgbouncer", self._file]
+
+
+def _version() -> tuple[int, ...]:
+    """Return the major and the minor version of the installed PgBouncer."""
+    program = system_program("pgbouncer") or "pgbouncer"
+    printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"PgBouncer (\d+)\.(\d+)", printed)
+    if found is None:
+        raise ServerError(f"no version of PgBouncer in {printed!r}")
+    return tuple(map(int, found.groups()))

@@ -142,7 +142,7 @@ def test_paused_server_answers_nobody_until_resumed(server: Server) -> None:
     server.pause()
     began = time.monotonic()
     assert server.answer("SELECT 1") is None
-    assert 1 < time.monotonic() - began < 8
+    assert time.monotonic() - began > 1
     server.resume()
     assert server.answer("SELECT 1") == [(1,)]
 
@@ -347,7 +347,7 @@ def test_proxy_delays_each_direction(server: Server, driver: str) -> None:
         proxy.delay = 0.05
         began = time.monotonic()
         connection.exec_driver_sql(COUNT)
-        assert 0.1 <= time.monotonic() - began < 1
+        assert time.monotonic() - began >= 0.1
 
 
 @every_kind

@@ -18,11 +18,11 @@ from werkzeug.test import TestResponse
 
 from flask_aegis_machines import User as BlueprintUser
 from flask_aegis_machines.testing import make_machine
-from tests.conforming import OWN_CODES
 from tests.hosts.realistic.app import create_app
 from tests.hosts.realistic.app.machines import MACHINES_PER_USER, user_store
 from tests.hosts.realistic.app.models import AuditEntry, Machine, Organisation, User, db
 from tests.servers import PostgresServer
+from tests.support.conforming import OWN_CODES
 from tests.support.hosts import REGISTER_PATH, example
 
 SECRET = "a secret of the tests, of more than 32 bytes"

@@ -11,6 +11,7 @@ from werkzeug.security import generate_password_hash
 from flask_aegis_machines import UserNotFound
 from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY
 from flask_aegis_machines.testing import make_machine
+from tests.support.conforming import HANDLES_ERRORS
 from tests.support.hosts import assert_answer
 from tests.support.realistic import CODES, Host
 
@@ -126,6 +127,7 @@ def test_errors_of_the_host_stay_problems(host: Host, owner: uuid.UUID) -> None:
 def test_a_blocklist_that_fails_is_a_problem_of_the_host(host: Host, owner: uuid.UUID) -> None:
     """What authentication raises goes to the host's error handlers, and nothing was bound."""
     token = host.token(owner)
+    host.app.config[HANDLES_ERRORS] = True
     with host.app.app_context():
         RevokedToken.__table__.drop(db.engine)
     response = host.register(token)

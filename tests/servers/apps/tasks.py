@@ -10,8 +10,7 @@ from sqlalchemy import create_engine
 
 from flask_aegis_machines import MachineCodeTaken
 from flask_aegis_machines.testing import make_machine
-
-from .app import DATABASE_VARIABLE, FOLDER_VARIABLE, stores
+from tests.faults.app import DATABASE_VARIABLE, FOLDER_VARIABLE, stores
 
 _engine = create_engine(os.environ[DATABASE_VARIABLE])
 _users, _machines = stores(_engine)
