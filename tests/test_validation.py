@@ -234,6 +234,14 @@ def test_threads_do_not_share_a_result() -> None:
         assert list(threads.map(count_passes, range(8))) == [300, 0] * 4
 
 
+def test_another_validator_is_made_while_all_are_in_use() -> None:
+    """No request waits for one."""
+    schema = Schema(LISTING.rules)
+    schema._idle.clear()
+    assert schema.validate(LISTED)["limit"] == 5
+    assert len(schema._idle) == 1
+
+
 def test_a_validator_is_made_once_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Making one costs more than using it; while it waits, it holds no document."""
     schema = Schema(LISTING.rules)

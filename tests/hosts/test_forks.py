@@ -24,6 +24,7 @@ from tests.servers import (
     require_driver,
     require_module,
     require_web_server,
+    wait_until,
 )
 from tests.servers.web import ROOT
 
@@ -33,18 +34,14 @@ DRIVERS = ["psycopg", "psycopg2", "pymysql", "mysqldb"]
 APP = "tests.faults.app:create_reading_app()"
 SECONDS = 3
 
-# Both users ask for the same codes at the same time.
+# Both users ask for the same codes.
 SEND_TASKS = """
-import json
 from tests.servers.apps.tasks import bind
 
-batches = [[f"{'task':-<16}{first + number:016}" for number in range(10)] for first in range(0, 400, 10)]
-sent = [(bind.delay(1, codes), bind.delay(2, codes)) for codes in batches]
-outcomes = {}, {}
-for results in sent:
-    for user, result in enumerate(results):
-        outcomes[user].update(result.get(timeout=50, interval=0.05))
-print(json.dumps(outcomes))
+for first in range(0, 400, 10):
+    codes = [f"{'task':-<16}{first + number:016}" for number in range(10)]
+    for user in (1, 2):
+        bind.delay(user, codes)
 """
 
 
@@ -69,6 +66,12 @@ def database(request: pytest.FixtureRequest, driver: str) -> str:
     server.execute("DROP DATABASE IF EXISTS forks")
     server.create_database("forks")
     return server.url(driver, "forks")
+
+
+def read(file: Path) -> dict[str, str]:
+    """Read the outcomes of a task by code."""
+    outcomes: dict[str, str] = json.loads(file.read_text())
+    return outcomes
 
 
 def assert_serves_rivals(server: WebServer, database: str) -> None:
@@ -101,12 +104,17 @@ class TestForkedWorkers:
         for folder in ("queue", "control", "results"):
             (tmp_path / folder).mkdir()
         environment = {DATABASE_VARIABLE: database, FOLDER_VARIABLE: str(tmp_path)}
-        with CeleryWorkers("tests.servers.apps.tasks", environment=environment) as workers:
-            command = [sys.executable, "-c", SEND_TASKS]
-            done = subprocess.run(
-                command, env=workers.environment, cwd=ROOT, check=True, capture_output=True, timeout=60
-            )
-        first, second = json.loads(done.stdout)
+        results = tmp_path / "results"
+        workers = CeleryWorkers("tests.servers.apps.tasks", environment=environment)
+        # Before the workers are there: the queue is a folder, in which they could read half a task.
+        sender = [sys.executable, "-c", SEND_TASKS]
+        subprocess.run(sender, env=workers.environment, cwd=ROOT, check=True, timeout=60)
+        with workers:
+            wait_until(lambda: len(list(results.iterdir())) == 80, 120, "all tasks", workers.log)
+        first, second = (
+            {code: outcome for file in results.glob(f"{user}-*") for code, outcome in read(file).items()}
+            for user in (1, 2)
+        )
         assert len(first) == 400
         for code, outcome in first.items():
             assert {outcome, second[code]} == {"10000", "10004"}

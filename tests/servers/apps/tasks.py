@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _engine = create_engine(os.environ[DATABASE_VARIABLE])
 _users, _machines = stores(_engine)
 _folder = Path(os.environ[FOLDER_VARIABLE])
 
-celery = Celery("tasks", broker="filesystem://", backend=f"file://{_folder / 'results'}")
+celery = Celery("tasks", broker="filesystem://")
 celery.conf.broker_transport_options = {
     "data_folder_in": str(_folder / "queue"),
     "data_folder_out": str(_folder / "queue"),
@@ -24,14 +25,12 @@ celery.conf.broker_transport_options = {
 }
 
 
-@celery.task
-def bind(user_id: int, codes: list[str]) -> dict[str, str]:
-    """Bind machine codes to a user; return the outcome of each."""
+@celery.task(ignore_result=True)
+def bind(user_id: int, codes: list[str]) -> None:
+    """Bind machine codes to a user, and write the outcome of each into a file."""
     user = _users.get(str(user_id))
-    if user is None:
-        return dict.fromkeys(codes, "10003")
-    outcomes = {}
-    for code in codes:
+    outcomes = dict.fromkeys(codes, "10003")
+    for code in codes if user else ():
         try:
             _machines.bind(make_machine(code), user)
         except MachineCodeTaken:
@@ -40,4 +39,7 @@ def bind(user_id: int, codes: list[str]) -> dict[str, str]:
             outcomes[code] = repr(error)
         else:
             outcomes[code] = "10000"
-    return outcomes
+    # Celery's own results in files can be read while they are written; a file is renamed at once.
+    name = f"{user_id}-{codes[0]}"
+    (_folder / name).write_text(json.dumps(outcomes))
+    (_folder / name).rename(_folder / "results" / name)
