@@ -49,18 +49,6 @@ class MachineStoreContract(MachineStoreRaces):
         (kept,) = reopened.list_for(owners[0])
         assert kept.registered_at == registered_at
 
-    def test_the_list_is_in_the_order_of_the_timestamps(
-        self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]
-    ) -> None:
-        """Machines that are imported later, and were registered earlier, come first."""
-        new, old = (make_machine(str(number) * 31 + "x") for number in (1, 2))
-        store.bind(new, owners[0])
-        store.bind(replace(old, registered_at=datetime(2020, 1, 1, tzinfo=timezone.utc)), owners[0])
-        assert [each.machine_code for each in reopened.list_for(owners[0])] == [
-            old.machine_code,
-            new.machine_code,
-        ]
-
     def test_a_code_belongs_to_whoever_came_first(
         self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]
     ) -> None:

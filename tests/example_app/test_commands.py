@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 
 import click
+import pytest
 
 from tests.support.example import CHECKOUT, Apps, users_of
 
@@ -50,6 +51,7 @@ def test_upgrade_creates_tables_without_users(apps: Apps) -> None:
     assert users_of(apps.start()).keys() == {"ASD000001", "ASD000002"}
 
 
+@pytest.mark.clusters  # for its time
 def test_later_commands_keep_a_downgrade(apps: Apps) -> None:
     """After `flask db downgrade`, the next commands leave the database as it is."""
     apps.start()

@@ -14,6 +14,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
 from .process import (
     LOOPBACK,
     Managed,
@@ -43,6 +46,20 @@ _SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
 }
 
+# As in a new database.
+_EMPTY = """
+    DO $$
+    DECLARE name text;
+    BEGIN
+        FOR name IN SELECT nspname FROM pg_namespace
+                    WHERE left(nspname, 3) <> 'pg_' AND nspname <> 'information_schema' LOOP
+            EXECUTE 'DROP SCHEMA ' || quote_ident(name) || ' CASCADE';
+        END LOOP;
+        CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+        GRANT USAGE ON SCHEMA public TO PUBLIC;
+    END $$
+"""
+
 
 def installed_postgres() -> Path | None:
     """Return the directory of the newest PostgreSQL in the wheel, or None without the wheel."""
@@ -66,6 +83,18 @@ class PostgresServer(Server):
     def url(self, driver: str = "psycopg", database: str = "postgres") -> str:
         """Return the SQLAlchemy URL for psycopg or psycopg2."""
         return f"postgresql+{driver}://postgres@{LOOPBACK}:{self.port}/{database}?connect_timeout={CONNECT_TIMEOUT}"
+
+    def empty_database(self, name: str) -> None:
+        """Create a database, or empty the one of this name, which takes a fifth of the time."""
+        if not self.execute(f"SELECT oid FROM pg_database WHERE datname = '{name}'"):
+            self.create_database(name)
+            return
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self.execute(f"ALTER DATABASE {name} RESET ALL")
+        engine = create_engine(self.url(_ADMIN_DRIVER, name), poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_EMPTY)
+        engine.dispose()
 
     def terminate_backends(self) -> int:
         """Call pg_terminate_backend on every client's session but the caller's own; return how many."""

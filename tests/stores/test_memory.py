@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from datetime import datetime, timezone
 from threading import Thread
 from typing import Any
 
@@ -44,6 +46,15 @@ class TestMemoryMachineStore(MachineStoreContract):
     @pytest.fixture
     def owners(self) -> tuple[User, User]:
         return FIRST, SECOND
+
+
+def test_the_list_is_in_the_order_of_the_timestamps() -> None:
+    """As in the store on SQLAlchemy, a machine that was registered earlier and imported later comes first."""
+    store = MemoryMachineStore()
+    new, old = (make_machine(str(number) * 31 + "x") for number in (1, 2))
+    store.bind(new, FIRST)
+    store.bind(replace(old, registered_at=datetime(2020, 1, 1, tzinfo=timezone.utc)), FIRST)
+    assert [each.machine_code for each in store.list_for(FIRST)] == [old.machine_code, new.machine_code]
 
 
 def test_nobody_comes_between_the_look_and_the_insert(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Engines of every kind for the tests of the stores, each on a database of its own."""
+"""Engines of every kind for the tests of the stores, each on an empty database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
-from tests.servers import GaleraCluster, SynchronousPair, require_driver
+from tests.servers import GaleraCluster, PostgresServer, SynchronousPair, require_driver
 
 from .live_databases import PSYCOPG, make_database, mark_slow, next_name
 from .models import Machine
@@ -24,6 +24,18 @@ MakeEngine = Callable[[pytest.FixtureRequest], Engine]
 
 def _of_driver(driver: str, **options: Any) -> MakeEngine:
     return lambda request: make_database(request, driver).engine(**options)
+
+
+def _postgresql(driver: str, **options: Any) -> MakeEngine:
+    """Return a function that makes engines on one database, which each test finds empty."""
+
+    def make(request: pytest.FixtureRequest) -> Engine:
+        require_driver(driver)
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.empty_database("of_engines")
+        return create_engine(server.url(driver, "of_engines"), **options)
+
+    return make
 
 
 def _sqlite_wal(request: pytest.FixtureRequest) -> Engine:
@@ -80,9 +92,9 @@ ENGINES: dict[str, MakeEngine] = {
     "sqlite-wal": _sqlite_wal,
     "sqlite-begin": _sqlite_with("BEGIN"),
     "sqlite-immediate": _sqlite_with("BEGIN IMMEDIATE"),
-    "postgresql-psycopg": _of_driver("psycopg"),
-    "postgresql-psycopg2": _of_driver("psycopg2"),
-    "postgresql-serializable": _of_driver("psycopg", isolation_level="SERIALIZABLE"),
+    "postgresql-psycopg": _postgresql("psycopg"),
+    "postgresql-psycopg2": _postgresql("psycopg2"),
+    "postgresql-serializable": _postgresql("psycopg", isolation_level="SERIALIZABLE"),
     "postgresql-pair": _pair,
     "mariadb-pymysql": _of_driver("pymysql"),
     "mariadb-mysqlclient": _of_driver("mysqldb"),
