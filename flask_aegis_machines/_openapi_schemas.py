@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._answers import BOUND, BOUND_TO_USER, INVALID_REQUEST, REGISTERED, RETRIEVED, Answer
-from ._endpoints import REGISTER, Endpoint
+from ._endpoint_definitions import REGISTER, Endpoint
 from ._placeholders import SHAPES
 from ._records import MACHINE_FIELDS
 from ._redaction import redact

@@ -11,9 +11,9 @@ from flask import Response, current_app
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import Unauthorized as WerkzeugUnauthorized
 
-from . import _answers, _body, _config, _endpoints, _reporting
+from . import _answers, _body, _config, _endpoint_definitions, _reporting
 from ._answers import Answer
-from ._endpoints import Endpoint
+from ._endpoint_definitions import Endpoint
 from ._errors import (
     AegisMachinesError,
     EndpointClosed,
@@ -151,7 +151,7 @@ class Pipeline(ABC):
 class RegisterMachine(Pipeline):
     """Binds a machine."""
 
-    endpoint = _endpoints.REGISTER
+    endpoint = _endpoint_definitions.REGISTER
 
     def _machine(self, document: ValidatedDocument) -> Machine:
         return machine_from(document)
@@ -182,7 +182,7 @@ class RegisterMachine(Pipeline):
 class VerifyMachineCode(Pipeline):
     """Checks whether a machine code is bound."""
 
-    endpoint = _endpoints.VERIFY
+    endpoint = _endpoint_definitions.VERIFY
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
         owner = self._machines.owner_of(document[MACHINE_CODE])
@@ -195,7 +195,7 @@ class VerifyMachineCode(Pipeline):
 class ListMachines(Pipeline):
     """Lists the machines of the user."""
 
-    endpoint = _endpoints.GET
+    endpoint = _endpoint_definitions.GET
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
         limit = document.get(LIMIT, MAX_PAGE)

@@ -8,7 +8,7 @@ from flask import Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from ._answers import BOUND, BOUND_TO_USER, TOO_MANY_REQUESTS, Answer
-from ._endpoints import Endpoint
+from ._endpoint_definitions import Endpoint
 
 __all__ = ["make_rate_limit_response", "make_response"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ._answers import ANSWERS, INVALID_REQUEST, TOO_MANY_REQUESTS, UNAUTHORIZED, Answer
 from ._body import MAX_BYTES
-from ._endpoints import ENDPOINTS, Endpoint
+from ._endpoint_definitions import ENDPOINTS, Endpoint
 from ._errors import Refusal
 from ._openapi_schemas import answer_schema, field_name, field_schema, ref, request_schema, shared_schemas
 

@@ -20,7 +20,7 @@ from flask_aegis_machines._answers import (
     RETRIEVED,
     Answer,
 )
-from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._endpoint_definitions import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
 from tests.support.hosts import FIRST, SECOND, authorization, example

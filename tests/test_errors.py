@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from flask_aegis_machines import _answers, _errors
-from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._endpoint_definitions import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 
 REGISTRATION = {
     "10000": (200, "Machine registered successfully"),

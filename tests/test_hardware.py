@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_aegis_machines._endpoints import GET
+from flask_aegis_machines._endpoint_definitions import GET
 from flask_aegis_machines._records import MACHINE_FIELDS
 
 from .support.hardware import FACTS, VALUES, fact_sets, stored

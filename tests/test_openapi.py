@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import openapi
-from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._endpoint_definitions import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines._errors import InvalidAegisSpeedId, InvalidRequest
 from flask_aegis_machines._placeholders import is_placeholder
 from flask_aegis_machines._records import MACHINE_FIELDS

@@ -20,7 +20,7 @@ from flask_aegis_machines import (
     create_blueprint,
     openapi,
 )
-from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._endpoint_definitions import GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 from .support.conforming import OWN_CODES

@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, create_blueprint
 from flask_aegis_machines._answers import Answer
-from flask_aegis_machines._endpoints import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
+from flask_aegis_machines._endpoint_definitions import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.signals import machine_registered, registration_refused
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore

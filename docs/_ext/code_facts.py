@@ -8,7 +8,7 @@ from importlib.metadata import metadata, requires
 
 from flask_aegis_machines._answers import ANSWERS, Answer
 from flask_aegis_machines._config import DEFAULTS
-from flask_aegis_machines._endpoints import ENDPOINTS
+from flask_aegis_machines._endpoint_definitions import ENDPOINTS
 from flask_aegis_machines._records import MACHINE_FIELDS
 
 __all__ = ["SUBSTITUTIONS", "table"]

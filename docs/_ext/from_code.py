@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from flask_aegis_machines import _cli
-from flask_aegis_machines._endpoints import ENDPOINTS, Endpoint
+from flask_aegis_machines._endpoint_definitions import ENDPOINTS, Endpoint
 from flask_aegis_machines._openapi_schemas import _FIELDS
 
 __all__ = ["setup"]

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._endpoint_definitions import REGISTER
 
 LOOPBACK = "127.0.0.1"
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from flask_aegis_machines._endpoints import GET, VERIFY
+from flask_aegis_machines._endpoint_definitions import GET, VERIFY
 
 from .connection import Connection, request
 from .contract import BOUND_CODE, USERS, document, token

@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 import flask_aegis_machines
 from flask_aegis_machines import MachineCodeTaken, _csv_import, _csv_rows, create_blueprint
 from flask_aegis_machines._body import MAX_BYTES
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._endpoint_definitions import REGISTER
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore

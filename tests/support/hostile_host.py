@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, TooManyRequests
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import create_blueprint
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._endpoint_definitions import REGISTER
 from flask_aegis_machines.stores.sqlalchemy import (
     AccountMixin,
     MachineMixin,

@@ -10,7 +10,7 @@ from flask_jwt_extended import create_access_token
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import Machine, User, create_blueprint
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._endpoint_definitions import REGISTER
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 
 REGISTER_PATH = REGISTER.path

@@ -20,7 +20,7 @@ from flask_aegis_machines import (
     bearer,
     create_blueprint,
 )
-from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY
+from flask_aegis_machines._endpoint_definitions import GET, REGISTER, VERIFY
 from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine

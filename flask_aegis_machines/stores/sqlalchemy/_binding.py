@@ -19,8 +19,8 @@ from ._catalog import Catalog
 from ._failures import NO_KEY, NothingStored
 from ._insert import CHANGED, Insert, is_expression
 from ._model import constants_of, unpadded
+from ._rollback_check import require_undoable
 from ._transactions import Transactions
-from ._undoing import require_undoable
 from ._unit_of_work import UnitOfWork
 
 __all__ = ["Binding"]

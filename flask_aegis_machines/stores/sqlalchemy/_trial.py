@@ -14,8 +14,8 @@ from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import Notice
 
 from ._binding import Binding
+from ._rollback_check import require_undoable
 from ._transactions import Transactions
-from ._undoing import require_undoable
 from ._unit_of_work import UnitOfWork
 
 __all__ = ["try_binding"]

@@ -27,7 +27,7 @@ from flask_aegis_machines._answers import (
     UNAUTHORIZED,
     Answer,
 )
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._endpoint_definitions import REGISTER
 from flask_aegis_machines._redaction import redact
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope

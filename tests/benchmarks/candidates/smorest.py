@@ -22,7 +22,7 @@ from flask_aegis_machines._answers import (
     UNAUTHORIZED,
     Answer,
 )
-from flask_aegis_machines._endpoints import REGISTER
+from flask_aegis_machines._endpoint_definitions import REGISTER
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines._redaction import redact
 from tests.benchmarks.contract import DATABASE_VARIABLE, SECRET, envelope

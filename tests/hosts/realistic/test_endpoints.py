@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from werkzeug.security import generate_password_hash
 
 from flask_aegis_machines import UserNotFound
-from flask_aegis_machines._endpoints import GET, REGISTER, VERIFY
+from flask_aegis_machines._endpoint_definitions import GET, REGISTER, VERIFY
 from flask_aegis_machines.testing import make_machine
 from tests.support.conforming import HANDLES_ERRORS
 from tests.support.hosts import assert_answer
