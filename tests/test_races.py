@@ -63,6 +63,7 @@ def assert_owners(app: Flask, expected: dict[str, int]) -> None:
     """Assert that the table has these machine codes, once each, with these owners."""
     with app.app_context():
         rows = db.session.execute(db.select(Machine.machine_code, Machine.user_id)).all()
+        db.session.remove()
         db.engine.dispose()
     assert sorted(map(tuple, rows)) == sorted(expected.items())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from threading import Lock
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
@@ -20,8 +20,8 @@ class _Process:
     def __init__(self) -> None:
         self.lock = Lock()
         # The dialect stands for the engine: engine.execution_options() returns another Engine on the same
-        # pool.
-        self.pools: WeakKeyDictionary[Dialect, Pool] = WeakKeyDictionary()
+        # pool. A pool refers to its dialect, so it would keep both for ever.
+        self.pools: WeakKeyDictionary[Dialect, ReferenceType[Pool]] = WeakKeyDictionary()
 
 
 # By process id. os.register_at_fork() does not run under uWSGI, so each call compares the id.
@@ -54,7 +54,7 @@ def admit(engine: Engine, made_in: int) -> None:
         require_separate_connections(engine)
         if pid != made_in and not _is_in_memory(engine):
             _drop_inherited_pool(engine, _processes.get(made_in))
-        process.pools[engine.dialect] = engine.pool
+        process.pools[engine.dialect] = ref(engine.pool)
 
 
 def require_separate_connections(engine: Engine) -> None:
@@ -91,7 +91,7 @@ def address_of(engine: Engine) -> str:
 
 def _drop_inherited_pool(engine: Engine, parent: _Process | None) -> None:
     seen = None if parent is None else parent.pools.get(engine.dialect)
-    if seen is None or seen is engine.pool:  # otherwise the host has disposed of it after the fork
+    if seen is None or seen() is engine.pool:  # otherwise the host has disposed of it after the fork
         _inherited_pools.append(engine.pool)
         engine.dispose(close=False)
 

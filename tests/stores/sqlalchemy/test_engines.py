@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from flask import Flask
@@ -74,7 +76,7 @@ def test_two_threads_prepare_an_engine_once(engine: Engine, monkeypatch: pytest.
 
     class OtherThreadFirst:
         def __enter__(self) -> None:
-            process.pools[engine.dialect] = engine.pool
+            process.pools[engine.dialect] = ref(engine.pool)
 
         def __exit__(self, *of_exception: object) -> None:
             """Release nothing."""
@@ -83,6 +85,16 @@ def test_two_threads_prepare_an_engine_once(engine: Engine, monkeypatch: pytest.
     pool = engine.pool
     _engines.admit(engine, os.getpid() + 1)
     assert engine.pool is pool
+
+
+def test_an_engine_that_nobody_uses_is_not_kept(tmp_path: Path) -> None:
+    """A host may make an engine for each tenant, and let go of it."""
+    engine = create_engine(f"sqlite:///{tmp_path}/tenant.db", poolclass=QueuePool)
+    _engines.admit(engine, os.getpid())
+    pool = ref(engine.pool)
+    del engine
+    gc.collect()
+    assert pool() is None
 
 
 @on("sqlite")
