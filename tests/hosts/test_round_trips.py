@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flask import Flask
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from tests.faults.app import build
 from tests.faults.history import violations
 from tests.faults.serving import bound
@@ -84,6 +86,24 @@ def test_an_autocommit_engine_takes_two_round_trips(make_engine: Callable[..., E
     bound_in, refused_in = most_round_trips(app, proxy)
     assert bound_in <= 2
     assert refused_in <= 3
+
+
+@pytest.mark.parametrize("driver", POSTGRESQL)
+@pytest.mark.parametrize(
+    ("hooks", "expected"),
+    [
+        ({"values": lambda machine, user: {}}, (6, 7)),
+        ({"within": lambda connection, machine, user: None}, (9, 9)),
+    ],
+    ids=["values", "within"],
+)
+def test_hooks_cost_the_round_trips_that_are_documented(
+    make_engine: Callable[..., Engine], proxy: Proxy, hooks: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    """The look-up has its own transaction, and a hook is run where a rollback undoes what it did."""
+    store = partial(SQLAlchemyMachineStore, **hooks)
+    app = build(make_engine(pool_size=1), named_user, store)
+    assert most_round_trips(app, proxy) == expected
 
 
 @pytest.mark.clusters  # for its time
