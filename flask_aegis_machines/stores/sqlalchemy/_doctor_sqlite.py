@@ -92,7 +92,8 @@ def problems_of_ids(connection: Connection, table: Any) -> list[str]:
     return [
         f"SQLite gives the {automatic[0].name} of a deleted row of {table.name} to the next one, who then "
         "owns the machines of the former: add "
-        '__table_args__ = {"sqlite_autoincrement": True} and a migration.'
+        '__table_args__ = {"sqlite_autoincrement": True} to the model, and a migration whose '
+        'batch_alter_table() has table_kwargs={"sqlite_autoincrement": True}.'
     ]
 
 

@@ -98,7 +98,8 @@ _REFUSED = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError
 
 # SQLite has no helpful codes. These of its texts name tables and columns, and no value.
 _SQLITE_TEXT_WITHOUT_VALUES = re.compile(
-    r"no such |database |attempt to write |unable to open |ON CONFLICT clause |[A-Z ]+ constraint failed"
+    r"no such |table \S+ has no column |database |attempt to write |unable to open |ON CONFLICT clause "
+    r"|[A-Z ]+ constraint failed"
 )
 # The texts of MySQL's 1048 and 1364 name the column, and no value.
 _MYSQL_COLUMN = re.compile(r"(?:Column|Field) '([^']+)' (?:cannot be null|doesn't have a default value)")

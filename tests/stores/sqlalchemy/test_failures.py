@@ -83,6 +83,7 @@ PERMANENT, ONCE, UNKNOWN, CONTENTION, OUTAGE = Failure
         (wrap(sqlite3.OperationalError("database table is locked: machine")), CONTENTION),
         (wrap(sqlite3.OperationalError("disk I/O error")), UNKNOWN),
         (wrap(sqlite3.OperationalError("no such table: machine")), PERMANENT),
+        (wrap(sqlite3.OperationalError("table machine has no column named site")), PERMANENT),
         (wrap(sqlite3.IntegrityError("UNIQUE constraint failed"), exc.IntegrityError), PERMANENT),
         (wrap(RuntimeError("of an unknown driver"), lost=True), OUTAGE),
         (exc.TimeoutError("QueuePool limit"), CONTENTION),
@@ -116,12 +117,16 @@ def test_each_failure_means_what_it_was_measured_to_mean(error: BaseException, e
             "sqlalchemy.exc.OperationalError from sqlite3.OperationalError, no such table: machine",
         ),
         (
+            wrap(sqlite3.OperationalError("table t has no column named site")),
+            "sqlalchemy.exc.OperationalError from sqlite3.OperationalError, table t has no column named site",
+        ),
+        (
             wrap(sqlite3.OperationalError("Could not decode to UTF-8 column 'id_number' with text 'secret'")),
             "sqlalchemy.exc.OperationalError from sqlite3.OperationalError",
         ),
         (ValueError("secret"), "builtins.ValueError"),
     ],
-    ids=["MySQL", "PostgreSQL", "SQLite", "SQLite with a value", "others"],
+    ids=["MySQL", "PostgreSQL", "SQLite", "SQLite: a column", "SQLite with a value", "others"],
 )
 def test_a_failure_is_described_without_values(error: Exception, text: str) -> None:
     """The description has the classes and the code, and no text that may quote a statement's values."""
