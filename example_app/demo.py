@@ -9,7 +9,7 @@ import click
 from flask.cli import run_command
 from werkzeug.serving import is_running_from_reloader
 
-PASSWORD = "demo"  # noqa: S105
+PASSWORD = "demo"  # noqa: S105  # shown on the page
 USERS = {"ASD000001": "110101199003071234", "ASD000002": "320106198811205621"}
 
 LOGIN_PATH = "/login"
@@ -49,7 +49,7 @@ def print_hint() -> None:
     if context is None or context.command is not run_command or is_running_from_reloader():
         return
     host, port = context.params["host"], context.params["port"]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # shows an address, binds none
     scheme = "https" if context.params["cert"] else "http"
     url = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
     click.echo(f"\nOpen {url} or paste this line into another terminal:\n\n{curl_line(url)}\n")

@@ -184,7 +184,7 @@ def _device() -> dict[str, object]:
 
 def _run(*command: str) -> bytes:
     """Return what a program prints; raise if it is missing, fails or does not end."""
-    return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout  # noqa: S603
+    return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout  # noqa: S603  # no shell
 
 
 def _cpu() -> str:

@@ -202,5 +202,5 @@ def _extra(info: RequestInfo, answer: Answer) -> dict[str, object]:
 
 def _current_app() -> Flask:
     """Return the app itself, which signals have as their sender, and not the proxy."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # of the proxy
     return app

@@ -23,6 +23,7 @@ from tests.support.hosts import (
     envelope,
     example,
     mount,
+    post_with_wrongs,
 )
 
 Register = Callable[..., TestResponse]
@@ -161,11 +162,7 @@ class TestOrder:
             document["machine_cpu"] = "\n"
         if "10002" in wrong:
             document["user_AegisSpeed_id"] = ""
-        body = b"[]" if "10400 body" in wrong else app.json.dumps(document).encode()
-        if "10413" in wrong:
-            body += b" " * 17000
-        content_type = "text/plain" if "10415" in wrong else "application/json"
-        answer = client.post(REGISTER_PATH, data=body, content_type=content_type, headers=headers)
+        answer = post_with_wrongs(client, REGISTER_PATH, document, headers, wrong)
         assert answer.json is not None
         assert answer.json["code"] == self.WRONGS[first][:5]
 

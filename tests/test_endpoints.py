@@ -23,7 +23,7 @@ from flask_aegis_machines._answers import (
 from flask_aegis_machines._endpoint_definitions import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import make_machine
-from tests.support.hosts import FIRST, SECOND, authorization, example
+from tests.support.hosts import FIRST, SECOND, authorization, example, post_with_wrongs
 
 Call = Callable[..., TestResponse]
 CODE = make_machine().machine_code
@@ -254,11 +254,7 @@ class TestGates:
             document.update(machine_code="", limit=0)
         if "10002" in wrong:
             document["user_AegisSpeed_id"] = ""
-        body = b"[]" if "10400 body" in wrong else app.json.dumps(document).encode()
-        if "10413" in wrong:
-            body += b" " * 17000
-        content_type = "text/plain" if "10415" in wrong else "application/json"
-        answer = client.post(endpoint.path, data=body, content_type=content_type, headers=headers)
+        answer = post_with_wrongs(client, endpoint.path, document, headers, wrong)
         expected = self.WRONGS[first][:5]
         if (endpoint, expected) == (VERIFY, "10003"):
             expected = "10404"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from flask import Flask
+from flask.testing import FlaskClient
 from flask_jwt_extended import create_access_token
 from werkzeug.test import TestResponse
 
@@ -49,6 +50,17 @@ def example() -> dict[str, object]:
     """Return a good document of the first user's, for hosts without the fixtures."""
     facts = dict.fromkeys([name for name in Machine.__dataclass_fields__ if name != "registered_at"], "x64")
     return {**facts, "user_AegisSpeed_id": "ASD000001", "machine_code": "0123456789abcdef" * 2}
+
+
+def post_with_wrongs(
+    client: FlaskClient, path: str, document: Mapping[str, object], headers: dict[str, str], wrongs: set[str]
+) -> TestResponse:
+    """Send a document whose body or Content-Type is wrong in each way that is named by its code."""
+    body = b"[]" if "10400 body" in wrongs else client.application.json.dumps(document).encode()
+    if "10413" in wrongs:
+        body += b" " * 17000
+    content_type = "text/plain" if "10415" in wrongs else "application/json"
+    return client.post(path, data=body, content_type=content_type, headers=headers)
 
 
 def envelope(code: str, **data: object) -> dict[str, object]:

@@ -169,6 +169,7 @@ class Catalog:
 
 def _kind(declared: str) -> tuple[str, str]:
     """Return the name of a type of MySQL, and the length of texts. Integers have a width for display."""
+    # The pattern matches every text.
     name, length = re.match(r"(\w*)(?:\((\d+)\))?", declared.lower()).groups()  # type: ignore[union-attr]
     return ("int", "") if name in ("int", "integer") else (name, (length or "") if "char" in name else "")
 
