@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from flask import Flask
+from flask.typing import ResponseReturnValue
 
 from tests.support.browser import Visit, Visitor
 
-pytestmark = pytest.mark.clusters
+pytestmark = pytest.mark.browser
 
 
 def open_viewer(visit: Visit, **window: object) -> Visitor:
@@ -50,11 +50,11 @@ def test_sign_in_authorizes_the_requests(visit: Visit) -> None:
     assert visitor.context.storage_state() == {"cookies": [], "origins": []}
 
 
-@pytest.mark.parametrize("answer", [{"status": 401, "json": {}}, {"status": 502, "body": "Bad gateway"}])
-def test_failed_sign_in_is_reported(visit: Visit, answer: dict[str, Any]) -> None:
+@pytest.mark.parametrize("answer", [({}, 401), ("Bad gateway", 502)])
+def test_failed_sign_in_is_reported(visit: Visit, example: Flask, answer: ResponseReturnValue) -> None:
     """If the login refuses or does not answer in JSON, the page says that the sign-in failed."""
     visitor = open_viewer(visit)
-    visitor.page.route("**/login", lambda route: route.fulfill(**answer))
+    example.view_functions["login.login"] = lambda: answer
     visitor.page.get_by_role("button", name="Sign in as ASD000001").click()
     visitor.page.get_by_text("The sign-in failed.").wait_for()
 

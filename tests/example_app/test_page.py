@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from flask import Flask
 
@@ -9,7 +11,7 @@ from example_app import demo
 from example_app.models import Machine, User, db
 from tests.support.browser import Visit
 
-pytestmark = pytest.mark.clusters
+pytestmark = pytest.mark.browser
 
 CODE = demo.REQUEST_EXAMPLE["machine_code"]
 
@@ -84,12 +86,12 @@ class TestStory:
         assert visitor.bind() == "401 10401 Missing or invalid token"
         assert visitor.suggested()[0] == "sign-in"
 
-    def test_expired_token_leads_back_to_the_sign_in(self, visit: Visit) -> None:
+    def test_expired_token_leads_back_to_the_sign_in(self, visit: Visit, example: Flask) -> None:
         """After a 401 nobody is signed in, and the sign-in stands out."""
         visitor = visit()
         visitor.sign_in("ASD000001")
-        visitor.page.route("**/verify/*", lambda route: route.fulfill(status=401, json={"code": "10401"}))
-        visitor.press("check", "Check the code")
+        example.config["JWT_SECRET_KEY"] = "another secret, with which no earlier token was signed"
+        assert visitor.press("check", "Check the code") == "401 10401 Missing or invalid token"
         assert visitor.text("who") == "Nobody is signed in."
         assert visitor.suggested()[0] == "sign-in"
         assert visitor.button("bind", "Sign in as the other user").is_disabled()
@@ -144,18 +146,18 @@ class TestPanel:
         assert visitor.press("machines", "Read the list") == "401 10401 Missing or invalid token"
         assert visitor.text("count") == "Sign in to see your machines."
 
-    def test_missing_answer_is_explained(self, visit: Visit) -> None:
+    def test_missing_answer_is_explained(self, visit: Visit, example: Flask) -> None:
         """If the server is gone, or does not answer in JSON, the panel says so until there is an answer."""
         visitor = visit()
-        visitor.page.route("**/login", lambda route: route.fulfill(status=502, body="Bad gateway"))
-        assert visitor.press("sign-in", "Sign in as ASD000001") == "502 The answer is not JSON"
-        assert visitor.text("answer") == "Bad gateway"
-        visitor.page.route("**/login", lambda route: route.abort())
+        with mock.patch.dict(example.view_functions, {"login.login": lambda: ("Bad gateway", 502)}):
+            assert visitor.press("sign-in", "Sign in as ASD000001") == "502 The answer is not JSON"
+            assert visitor.text("answer") == "Bad gateway"
+        visitor.context.set_offline(True)
         answer = visitor.press("sign-in", "Sign in as ASD000001")
         assert answer == "No answer: is the server running?"
-        visitor.page.unroute("**/login")
+        visitor.context.set_offline(False)
         assert visitor.sign_in("ASD000001") == "200 Signed in"
-        assert visitor.complaints == ["Failed to load resource: net::ERR_FAILED"]
+        assert visitor.complaints == ["Failed to load resource: net::ERR_INTERNET_DISCONNECTED"]
         visitor.complaints.clear()
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.servers import require_module
 from tests.support.browser import Visit, Visitor
 
-pytestmark = pytest.mark.clusters
+pytestmark = pytest.mark.browser
 
 WIDTHS = [320, 360, 768, 1280]
 LONG_VALUES = {

@@ -129,8 +129,8 @@ Visit = Callable[..., Visitor]
 def chromium() -> Iterator[Browser]:
     """Start Chromium; skip the tests where it is missing."""
     require_module("playwright", "playwright")
-    program = shutil.which("chromium")
-    require("needs Chromium: apt install chromium", program is not None)
+    program = shutil.which("chromium-headless-shell")
+    require("needs Chromium: apt install chromium-headless-shell", program is not None)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
