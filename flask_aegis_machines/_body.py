@@ -47,7 +47,10 @@ def read_json_object() -> dict[str, Any]:
 
 
 def discard() -> None:
-    """Discard the body, which an error reporter would read from the request and send."""
+    """Discard what is not read of the body, which an error reporter would read and send.
+
+    A body that a hook of the app has read stays cached in the request.
+    """
     request.stream = BytesIO()
 
 

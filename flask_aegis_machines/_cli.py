@@ -139,7 +139,7 @@ def print_openapi(mounted: _Mounted, prefix: str) -> None:
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Make all checks, and bind nothing.")
+@click.option("--dry-run", is_flag=True, help="Make all checks but hooks, and bind nothing.")
 @with_appcontext
 @_pass_mounted
 def import_file(mounted: _Mounted, file: Path, dry_run: bool) -> None:
@@ -152,6 +152,8 @@ def import_file(mounted: _Mounted, file: Path, dry_run: bool) -> None:
     Each line is checked like a request. Refused lines are listed on standard output with their reasons, and
     the exit status is then 1. Run the command again after a failure: what is bound already is passed over.
     """
+    if getattr(mounted.machines, "joins_host_transaction", False):
+        raise click.ClickException('Nobody would commit: an import needs a store with transaction="own".')
     get_user = optional_method(mounted.users, UserStore.get_any)
     bind_many = optional_method(mounted.machines, MachineStore.bind_many)
     counts = {"bound": 0, "bound before": 0, "refused": 0}

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ConfigurationError
-from ._plain_functions import require_plain
+from ._sync_functions import require_sync
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -46,7 +46,7 @@ def ending_session(
     Raises:
         ConfigurationError: ``authenticate`` is async.
     """
-    require_plain("authenticate", authenticate)
+    require_sync("authenticate", authenticate)
 
     @wraps(authenticate)
     def authenticate_and_end() -> object | None:

@@ -14,8 +14,8 @@ from ._errors import ConfigurationError, Refusal
 from ._host_session import ends_session
 from ._optional_methods import optional_method
 from ._pipeline import ListMachines, Pipeline, RegisterMachine, VerifyMachineCode
-from ._plain_functions import require_plain
 from ._refusal_checks import check_refusals
+from ._sync_functions import require_sync
 from .identity import Authenticate, check_installed, jwt_identity
 from .stores import MachineStore, UserStore
 
@@ -49,20 +49,22 @@ def create_blueprint(
         A new blueprint. It needs no app yet, and may be nested and mounted under any ``url_prefix``.
 
     Raises:
-        ConfigurationError: A store lacks a method, ``authenticate`` is not a plain callable, or a refusal has
-            a code that already has a meaning. At mount: a config key has a value of the wrong type, the
-            library behind ``authenticate`` is missing, or a store cannot keep its promise in this app.
+        ConfigurationError: A store lacks a method or has an async one, ``authenticate`` is no callable, is
+            async or ends the session that the machine store commits in, or a refusal has a code that already
+            has a meaning. At mount: a config key has a value of the wrong type, the library behind
+            ``authenticate`` is missing, or a store cannot guarantee one owner for each code in this app.
     """
     _require_store("users", users, UserStore)
     _require_store("machines", machines, MachineStore)
     if not callable(authenticate):
         raise ConfigurationError("authenticate must be a callable that returns an identity or None.")
-    require_plain("authenticate", authenticate)
+    require_sync("authenticate", authenticate)
     if ends_session(authenticate) and getattr(machines, "joins_host_transaction", False):
         raise ConfigurationError(
             'ending_session() rolls back the transaction that a machine store with transaction="host" joins: '
             "pass authenticate without it."
         )
+    refusals = tuple(refusals)
     check_refusals(refusals)
     register = RegisterMachine(users, machines, authenticate)
     verify = VerifyMachineCode(users, machines, authenticate)
@@ -109,3 +111,6 @@ def _require_store(argument: str, store: object, kind: ABCMeta) -> None:
     if isinstance(store, type) or missing:
         lacks = f" It lacks {', '.join(missing)}()." if missing else ""
         raise ConfigurationError(f"{argument} must be an instance of a {kind.__name__}.{lacks}")
+    for method in dir(kind):
+        if not method.startswith("_"):
+            require_sync(f"{argument}.{method}()", getattr(store, method, None))

@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ._errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
 from ._host_session import ending_session
-from ._plain_functions import require_plain
+from ._sync_functions import require_sync
 from ._token_setup import problems_of_jwt, problems_of_keys, problems_of_login
 
 __all__ = [
@@ -121,7 +121,7 @@ def bearer(verify: Callable[[str], object | None]) -> Authenticate:
     Raises:
         ConfigurationError: ``verify`` is async.
     """
-    require_plain("verify", verify)
+    require_sync("verify", verify)
 
     def authenticate() -> object | None:
         return verify(_token())  # in no variable: error reporters read those of every frame

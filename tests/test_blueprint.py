@@ -26,6 +26,16 @@ async def asynchronous() -> None:
     """Identify a caller as a host on another framework might."""
 
 
+class AsyncUsers(MemoryUserStore):
+    async def get(self, identity: str) -> Any:
+        """Find a user as a host on another framework might."""
+
+
+class AsyncMachines(MemoryMachineStore):
+    async def bind_many(self, bindings: Any) -> Any:
+        """Bind machines as a host on another framework might."""
+
+
 class TestMounting:
     """How a host may mount the blueprint."""
 
@@ -85,8 +95,10 @@ class TestWrongSetUp:
             ({"users": MemoryUserStore}, "users must be an instance of a UserStore"),
             ({"machines": None}, "machines must be an instance of a MachineStore"),
             ({"authenticate": "jwt"}, "authenticate must be a callable"),
-            ({"authenticate": asynchronous}, "authenticate must be a plain function"),
-            ({"authenticate": Asynchronous()}, "authenticate must be a plain function"),
+            ({"authenticate": asynchronous}, "authenticate must be a sync function"),
+            ({"authenticate": Asynchronous()}, "authenticate must be a sync function"),
+            ({"users": AsyncUsers()}, r"users\.get\(\) must be a sync function"),
+            ({"machines": AsyncMachines()}, r"machines\.bind_many\(\) must be a sync function"),
         ],
     )
     def test_arguments_are_checked(self, arguments: dict[str, Any], message: str) -> None:

@@ -199,7 +199,7 @@ def test_an_async_function_is_refused(session: Any) -> None:
     async def authenticate() -> None:
         """Identify nobody."""
 
-    with pytest.raises(ConfigurationError, match="authenticate must be a plain function"):
+    with pytest.raises(ConfigurationError, match="authenticate must be a sync function"):
         ending_session(authenticate, session)
 
 

@@ -219,7 +219,7 @@ class TestBearer:
         async def verify(token: str) -> None:
             """Verify nothing."""
 
-        with pytest.raises(ConfigurationError, match="verify must be a plain function"):
+        with pytest.raises(ConfigurationError, match="verify must be a sync function"):
             bearer(verify)
 
     def test_no_header_is_unauthorized(self, client: FlaskClient) -> None:

@@ -94,6 +94,17 @@ class TestImport:
             assert invoke(app, "import", *options, write(line_of())).exit_code == 0
         assert len(machines.list_for(FIRST)) == 1
 
+    @pytest.mark.parametrize("options", [[], ["--dry-run"]])
+    def test_a_store_that_joins_a_transaction_is_refused(self, write: Write, options: list[str]) -> None:
+        """A command has no request whose transaction the app commits."""
+
+        class Joining(MemoryMachineStore):
+            joins_host_transaction = True
+
+        result = invoke(make_app(DuckUsers(), Joining()), "import", *options, write(line_of()))
+        assert result.exit_code == 1
+        assert 'an import needs a store with transaction="own"' in result.stderr
+
     def test_a_file_without_names_fails(self, app: Flask, tmp_path: Path) -> None:
         """Nothing of a file of another kind is repeated."""
         path = tmp_path / "machines.csv"

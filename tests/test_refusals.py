@@ -100,6 +100,13 @@ def test_declared_refusals_are_in_the_document() -> None:
     assert "20001" not in json.dumps(openapi.document())
 
 
+def test_refusals_may_come_from_an_iterator() -> None:
+    """The command prints what the mount has checked."""
+    app = mounted(Suspended(), refusals=iter([TooManyMachines, Suspended]))
+    result = app.test_cli_runner().invoke(args=["aegis-machines", "openapi"])
+    assert json.loads(result.stdout) == openapi.document(refusals=[TooManyMachines, Suspended])
+
+
 @pytest.mark.parametrize("refusal", [TooManyMachines(), Suspended()])
 @pytest.mark.parametrize("endpoint", [REGISTER, VERIFY, GET], ids=lambda endpoint: endpoint.name)
 def test_own_answers_conform_to_the_document(endpoint: Endpoint, refusal: Refusal) -> None:

@@ -79,6 +79,30 @@ class TestSchemas:
         assert_binds_once(serve(engine, User, Machine))
         assert read(tmp_path / f"{machines_in or 'host'}.db") == [(CODE, 1)]
 
+    def test_doctor_looks_into_the_attached_file(self, engine: Engine) -> None:
+        """Triggers, reused ids and foreign keys are those of the tables that the models name."""
+        base: Any = declarative_base()
+
+        class User(AccountMixin, base):
+            __tablename__ = "user"
+            __table_args__ = {"schema": "other", "sqlite_autoincrement": True}  # noqa: RUF012
+            id = Column(Integer, primary_key=True)
+
+        class Machine(MachineMixin, base):
+            __tablename__ = "machine"
+            __table_args__ = {"schema": "other"}  # noqa: RUF012
+            id = Column(Integer, primary_key=True)
+            user_id = Column(ForeignKey("other.user.id"), nullable=False, index=True)
+
+        base.metadata.create_all(engine)
+        app = serve(engine, User, Machine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TRIGGER other.t BEFORE INSERT ON machine BEGIN SELECT 1; END")
+        output = app.test_cli_runner().invoke(args=["aegis-machines", "doctor"]).output
+        assert "Table machine has triggers" in output
+        assert "gives the id of a deleted row" not in output
+        assert "no foreign key" not in output
+
     def test_a_tenant_of_the_engine(self, engine: Engine, tmp_path: Path) -> None:
         """An engine that translates schemas leads to the tables of its tenant, and to no other's."""
         make_tables(engine)

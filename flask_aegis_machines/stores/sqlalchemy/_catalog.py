@@ -24,16 +24,17 @@ _POSTGRESQL = text(
         UNION
         SELECT oid, relkind FROM family JOIN pg_inherits ON inhparent = id JOIN pg_class ON oid = inhrelid
     )
-    SELECT EXISTS (SELECT FROM pg_trigger JOIN family ON tgrelid = id WHERE NOT tgisinternal)
+    SELECT EXISTS (SELECT FROM family),
+        EXISTS (SELECT FROM pg_trigger JOIN family ON tgrelid = id WHERE NOT tgisinternal)
         OR EXISTS (SELECT FROM family WHERE kind IN ('v', 'f'))
         OR EXISTS (SELECT FROM family JOIN pg_inherits ON inhparent = id WHERE kind = 'r')
     """
 )
 _SQLITE = """
-    SELECT count(*) FROM (
+    SELECT count(*), coalesce(max(type IN ('trigger', 'view')), 0) FROM (
         SELECT type, tbl_name FROM {schema}.sqlite_master
         UNION ALL SELECT type, tbl_name FROM sqlite_temp_master
-    ) WHERE type IN ('trigger', 'view') AND lower(tbl_name) = lower(:table)
+    ) WHERE lower(tbl_name) = lower(:table)
 """
 _MYSQL = text(
     """
@@ -128,13 +129,13 @@ class Catalog:
     def _look(self, connection: Connection, schema: str | None) -> LiveTable:
         table: Any = self._code.table
         if connection.dialect.name == "postgresql":
-            has_triggers = bool(connection.execute(_POSTGRESQL, {"table": table.name}).scalar())
-            return LiveTable(has_triggers, must_be_read_back=has_triggers)
+            exists, has_triggers = connection.execute(_POSTGRESQL, {"table": table.name}).one()
+            return LiveTable(has_triggers, must_be_read_back=has_triggers) if exists else _MISSING
         if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
             quoted = connection.dialect.identifier_preparer.quote(schema or "main")
             statement = text(_SQLITE.format(schema=quoted))
-            has_triggers = bool(connection.execute(statement, {"table": table.name}).scalar())
-            return LiveTable(has_triggers, must_be_read_back=True)
+            exists, has_triggers = connection.execute(statement, {"table": table.name}).one()
+            return LiveTable(bool(has_triggers), must_be_read_back=True) if exists else _MISSING
         if connection.dialect.name in ("mysql", "mariadb"):
             names = {
                 "code": self._code.name,

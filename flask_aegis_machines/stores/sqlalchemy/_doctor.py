@@ -151,7 +151,7 @@ def _problems_of_foreign_key(
     connection: Connection, found: Inspector, table: str, schema: str | None, owner: Column[Any]
 ) -> list[str]:
     if connection.dialect.name == "sqlite":  # whose rules SQLAlchemy reads only in some spellings
-        rules = _doctor_sqlite.rules_of_foreign_keys(connection, table, owner.name)
+        rules = _doctor_sqlite.rules_of_foreign_keys(connection, owner)
     else:
         keys = found.get_foreign_keys(table, schema=schema)
         rules = [

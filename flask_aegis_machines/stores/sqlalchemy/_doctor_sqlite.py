@@ -7,28 +7,30 @@ from typing import Any
 
 from sqlalchemy import Column, Integer, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import TextClause
 
 from flask_aegis_machines.stores import Notice
+
+from ._catalog import schema_of
 
 __all__ = ["problems", "problems_of_ids", "rules_of_foreign_keys"]
 
 _COLLATIONS = text(
     """
-    SELECT key.coll FROM pragma_index_list(:table) AS key_of, pragma_index_xinfo(key_of.name) AS key
+    SELECT key.coll
+    FROM pragma_index_list(:table, :schema) AS key_of, pragma_index_xinfo(key_of.name, :schema) AS key
     WHERE key_of."unique" AND key.name = :column
     """
 )
-_DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table)")
-_SOURCE = text(
-    "SELECT coalesce(sql, '') FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)"
-)
-_FOREIGN_KEYS = text('SELECT on_delete FROM pragma_foreign_key_list(:table) WHERE "from" = :column')
-_TRIGGERS = text(
-    """
-    SELECT count(*) FROM (SELECT * FROM sqlite_master UNION ALL SELECT * FROM sqlite_temp_master)
+_DECLARED_TYPES = text("SELECT name, upper(type) FROM pragma_table_info(:table, :schema)")
+_SOURCE = """
+    SELECT coalesce(sql, '') FROM {schema}.sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)
+"""
+_FOREIGN_KEYS = text('SELECT on_delete FROM pragma_foreign_key_list(:table, :schema) WHERE "from" = :column')
+_TRIGGERS = """
+    SELECT count(*) FROM (SELECT * FROM {schema}.sqlite_master UNION ALL SELECT * FROM sqlite_temp_master)
     WHERE type = 'trigger' AND lower(tbl_name) = lower(:table)
-    """
-)
+"""
 _HIDING = text("SELECT count(*) FROM sqlite_temp_master WHERE lower(name) = lower(:table)")
 _TEXT_TYPES = ("CHAR", "CLOB", "TEXT")
 
@@ -45,14 +47,15 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
     """
     code = columns["machine_code"]
     table: Any = code.table
-    names = {"table": table.name, "column": code.name}
+    schema = _schema_of(connection, table)
+    names = {"table": table.name, "schema": schema, "column": code.name}
     found: list[str] = []
     if not set(connection.execute(_COLLATIONS, names).scalars()) <= {"BINARY"}:
         found.append(
             f"Column {code.name} does not compare exactly, so different codes count as one: give it a binary "
             "collation, as MachineMixin does."
         )
-    types = {row[0]: row[1] for row in connection.execute(_DECLARED_TYPES, {"table": table.name})}
+    types = {row[0]: row[1] for row in connection.execute(_DECLARED_TYPES, names)}
     for name in ("machine_code", "attempt"):
         declared = types[columns[name].name]
         if declared and not any(kind in declared for kind in _TEXT_TYPES):
@@ -60,7 +63,7 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
                 f"Column {columns[name].name} is declared {declared}, in which SQLite turns digits into "
                 "numbers: declare it VARCHAR(32)."
             )
-    if connection.execute(_TRIGGERS, {"table": table.name}).scalar():
+    if connection.execute(_in(schema, _TRIGGERS), {"table": table.name}).scalar():
         found.append(
             Notice(
                 f"Table {table.name} has triggers: one that skips rows makes registrations fail with 10005."
@@ -74,7 +77,7 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
 
 
 def problems_of_ids(connection: Connection, table: Any) -> list[str]:
-    """Return whether the id of a deleted user is given to the next one.
+    """Return a problem if SQLite gives the id of a deleted user to the next one.
 
     Args:
         connection: A connection in a transaction.
@@ -84,7 +87,8 @@ def problems_of_ids(connection: Connection, table: Any) -> list[str]:
         A sentence that says what to do, or nothing.
     """
     automatic = [column for column in table.primary_key.columns if isinstance(column.type, Integer)]
-    source = "".join(connection.execute(_SOURCE, {"table": table.name}).scalars()).upper()
+    statement = _in(_schema_of(connection, table), _SOURCE)
+    source = "".join(connection.execute(statement, {"table": table.name}).scalars()).upper()
     if len(automatic) != 1 or len(table.primary_key.columns) != 1 or "AUTOINCREMENT" in source:
         return []
     if automatic[0].autoincrement is False:
@@ -97,18 +101,29 @@ def problems_of_ids(connection: Connection, table: Any) -> list[str]:
     ]
 
 
-def rules_of_foreign_keys(connection: Connection, table: str, column: str) -> list[str]:
+def rules_of_foreign_keys(connection: Connection, column: Column[Any]) -> list[str]:
     """Return what each foreign key of a column does when the row that it refers to is deleted.
 
     Args:
         connection: A connection in a transaction.
-        table: The name of the table.
-        column: The name of the column.
+        column: The column.
 
     Returns:
         The rules, such as ``SET NULL``.
     """
-    return list(connection.execute(_FOREIGN_KEYS, {"table": table, "column": column}).scalars())
+    table: Any = column.table
+    names = {"table": table.name, "schema": _schema_of(connection, table), "column": column.name}
+    return list(connection.execute(_FOREIGN_KEYS, names).scalars())
+
+
+def _schema_of(connection: Connection, table: Any) -> str:
+    """Return the name of the file that has a table, among those that are attached."""
+    return schema_of(connection, table) or "main"
+
+
+def _in(schema: str, statement: str) -> TextClause:
+    """Return a statement about a schema. Its name cannot be a parameter."""
+    return text(statement.format(schema=f'"{schema}"'))
 
 
 def _problems_of_settings(connection: Connection) -> list[str]:

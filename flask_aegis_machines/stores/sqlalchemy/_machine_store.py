@@ -16,6 +16,7 @@ from sqlalchemy.sql import Select
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 from flask_aegis_machines._records import MACHINE_FIELDS, Machine, Owner, User
+from flask_aegis_machines._sync_functions import require_sync
 from flask_aegis_machines.stores import MachineStore
 
 from ._binding import Binding
@@ -42,7 +43,8 @@ class SQLAlchemyMachineStore(MachineStore):
         transaction: ``"own"``: each binding has a transaction on the engine of the session. ``"host"``: each
             binding is a savepoint in the transaction of the session, which you commit. It is never
             retried, and an answer 200 is worth what your COMMIT is worth.
-        deadline: Seconds after which no retry begins. It does not shorten a wait for the pool.
+        deadline: Seconds in which deadlocks and outages are retried. It does not shorten a wait for the pool.
+            A failure that leaves the outcome unknown is retried once, later too.
         within: ``within(connection, machine, user)`` runs in the transaction of the INSERT, after it and
             before its COMMIT. It may add rows with ``connection``, and refuse by raising a ``Refusal``: then
             nothing of the binding is left. It runs again when the transaction is repeated, and not at all
@@ -69,6 +71,7 @@ class SQLAlchemyMachineStore(MachineStore):
         for name, function in (("within", within), ("values", values)):
             if function is not None and not callable(function):
                 raise ConfigurationError(f"{name} must be a function.")
+            require_sync(name, function)
         mapper = mapper_of(model)
         self._columns = columns = machine_columns(mapper, filled_by_host=values is not None)
         code, self._registered_at = columns["machine_code"], columns["registered_at"]
@@ -142,9 +145,7 @@ class SQLAlchemyMachineStore(MachineStore):
 
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
         if self.joins_host_transaction:
-            raise ConfigurationError(
-                'Nobody would commit: flask aegis-machines import needs a store with transaction="own".'
-            )
+            return super().bind_many(bindings)  # each in a savepoint of its own
         refusals: list[Refusal | None] = [None] * len(bindings)
         rows: dict[int, dict[str, object]] = {}
         for number, (machine, user) in enumerate(bindings):

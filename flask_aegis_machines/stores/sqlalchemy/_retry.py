@@ -16,8 +16,8 @@ class Retries:
     """Decides about the retries of one operation.
 
     Args:
-        timeout: Seconds after which no retry begins; ``None`` where nothing can be repeated, because the
-            transaction is the host's.
+        timeout: Seconds in which contention and outages are retried; ``None`` where nothing can be
+            repeated, because the transaction is the host's.
     """
 
     def __init__(self, timeout: float | None) -> None:

@@ -56,7 +56,7 @@ class Transactions:
         statement: A statement of the store, for a session that sends writes and reads to different engines.
         transaction: ``"own"``: each operation has a transaction. ``"host"``: each joins the transaction of
             the host's session, which the host commits.
-        retry_timeout: Seconds after which no retry begins.
+        retry_timeout: Seconds in which contention and outages are retried.
 
     Raises:
         ConfigurationError: ``session`` is no callable, ``transaction`` neither of the two, or the timeout no

@@ -36,7 +36,8 @@ class SQLAlchemyUserStore(UserStore):
         id_number: The attribute that has the ID number in clear; ``NULL`` counts as an empty one.
         key: The attribute that goes into the machine's ``user_id``. Default: ``identity``.
         transaction: ``"own"``, or ``"host"`` to read in the transaction of the host's session.
-        deadline: Seconds after which no retry begins. It does not shorten a wait for the pool.
+        deadline: Seconds in which deadlocks and outages are retried. It does not shorten a wait for the pool.
+            A failure that leaves the outcome unknown is retried once, later too.
         where: A condition on the model, such as ``User.is_active``, for users who may bind machines. Others
             get 404/10003. ``flask aegis-machines show`` and ``import`` ignore it.
 

@@ -9,11 +9,11 @@ from sqlalchemy import Column, Integer, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 
-from flask_aegis_machines import ConfigurationError, StoreFailure
+from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
-from tests.support.engines import MARIADB, on
-from tests.support.hosts import FIRST
+from tests.support.engines import MARIADB, POSTGRES, on
+from tests.support.hosts import FIRST, SECOND
 from tests.support.models import Machine
 
 
@@ -65,6 +65,31 @@ def test_another_database_is_asked_for_its_keys(
         connection.execute(text("DROP INDEX ix_machine_machine_code"))
     with pytest.raises(ConfigurationError, match="A machine could get two owners"):
         SQLAlchemyMachineStore(sessionmaker(engine), Machine).bind(make_machine(), FIRST)
+
+
+@on("sqlite", POSTGRES)
+def test_a_trigger_on_a_table_that_is_created_later_is_seen(
+    engine: Engine, store: SQLAlchemyMachineStore
+) -> None:
+    """A missing table says nothing about the triggers of the one to come. One could remove the owner."""
+    Machine.__table__.drop(engine)
+    with pytest.raises(StoreFailure):
+        store.bind(make_machine(), FIRST)
+    Machine.__table__.create(engine)
+    body = "DELETE FROM machine WHERE machine_code = NEW.machine_code;"
+    statements = {
+        "sqlite": [f"CREATE TRIGGER t BEFORE INSERT ON machine BEGIN {body} END"],
+        "postgresql": [
+            f"CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {body} RETURN NEW; END'",
+            "CREATE TRIGGER t BEFORE INSERT ON machine FOR EACH ROW EXECUTE FUNCTION t()",
+        ],
+    }
+    with engine.begin() as connection:
+        for statement in statements[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+    store.bind(make_machine(), FIRST)
+    with pytest.raises(MachineCodeTaken):
+        store.bind(make_machine(), SECOND)
 
 
 @on(*MARIADB)

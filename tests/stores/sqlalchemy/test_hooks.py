@@ -470,6 +470,18 @@ def test_what_is_no_function_is_refused(name: str) -> None:
         SQLAlchemyMachineStore(sessionmaker(), Device, **options)
 
 
+@pytest.mark.parametrize("name", ["within", "values"])
+def test_an_async_hook_is_refused(name: str) -> None:
+    """Nobody would await it: a quota would not hold."""
+
+    async def hook(*_arguments: object) -> None:
+        """Refuse nobody."""
+
+    options: dict[str, Any] = {name: hook}
+    with pytest.raises(ConfigurationError, match=f"{name} must be a sync function"):
+        SQLAlchemyMachineStore(sessionmaker(), Device, **options)
+
+
 def test_what_is_no_condition_is_refused() -> None:
     """A wrong argument is found when the store is made."""
     with pytest.raises(ConfigurationError, match="where must be a condition of SQLAlchemy"):

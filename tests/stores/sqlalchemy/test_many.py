@@ -13,7 +13,7 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure, User, UserNotFound
+from flask_aegis_machines import MachineCodeTaken, StoreFailure, User, UserNotFound
 from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines._records import MACHINE_FIELDS
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
@@ -180,11 +180,16 @@ def test_a_repeated_call_skips_rows_of_a_failed_one(
 
 
 @on("sqlite")
-def test_nobody_would_commit_in_a_transaction_of_the_host_s(sessions: sessionmaker[Session]) -> None:
-    """A command has no request whose transaction the host commits."""
-    store = SQLAlchemyMachineStore(scoped_session(sessions), Machine, transaction="host")
-    with pytest.raises(ConfigurationError, match='import needs a store with transaction="own"'):
-        store.bind_many([(make_machine(), FIRST)])
+def test_many_join_a_transaction_of_the_host(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """They are bound when the host commits, and a refused one takes nothing else back."""
+    session = scoped_session(sessions)
+    store = SQLAlchemyMachineStore(session, Machine, transaction="host")
+    wanted = [(CODES[0], FIRST), (CODES[0], SECOND), (CODES[1], FIRST)]
+    assert bind_many(store, *wanted) == ["bound", "taken", "bound"]
+    assert stored(engine) == []
+    session.commit()
+    assert stored(engine) == [(CODES[0], 1), (CODES[1], 1)]
+    session.remove()
 
 
 def test_a_suite_that_rolls_back_takes_everything_back(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Refuses async functions where a plain one is called."""
+"""Refuses async functions where nobody would await them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from inspect import iscoroutinefunction
 
 from ._errors import ConfigurationError
 
-__all__ = ["require_plain"]
+__all__ = ["require_sync"]
 
 
-def require_plain(argument: str, function: object) -> None:
+def require_sync(argument: str, function: object) -> None:
     """Require a function that is not async.
 
     Args:
@@ -21,4 +21,4 @@ def require_plain(argument: str, function: object) -> None:
     """
     call = getattr(function, "__call__", None)  # noqa: B004  # its kind is asked for, not whether it is there
     if iscoroutinefunction(function) or iscoroutinefunction(call):
-        raise ConfigurationError(f"{argument} must be a plain function: nobody would await an async one.")
+        raise ConfigurationError(f"{argument} must be a sync function: nobody would await an async one.")
