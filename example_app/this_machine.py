@@ -80,7 +80,7 @@ def main(url: str, user: str, password: str | None, yes: bool) -> None:
         raise NoAnswer(f"{error.message} {RUN_AGAIN}") from None
     _explain(answer)
     if answer.get("code") == "10004":
-        raise SystemExit(_explain_owner(_is_listed(url, user, token, machine["machine_code"])))
+        raise SystemExit(_explain_owner(_look_for_machine(url, user, token, machine["machine_code"])))
     if answer.get("code") != "10000":
         raise SystemExit(1)
 
@@ -105,7 +105,7 @@ def _explain_owner(yours: bool | None) -> int:
     return ANOTHERS
 
 
-def _is_listed(url: str, user: str, token: str, machine_code: str) -> bool | None:
+def _look_for_machine(url: str, user: str, token: str, machine_code: str) -> bool | None:
     """Return whether a machine is on one of the user's pages, or None if they cannot be read."""
     page: dict[str, str] = {}
     while True:

@@ -12,7 +12,7 @@ from ._errors import (
     UserNotFound,
 )
 from ._records import Machine, Owner, User
-from ._validation import machine_from_document
+from ._request_schemas import machine_from_document
 from .blueprint import create_blueprint
 from .identity import bearer, ending_session, jwt_identity, login_identity
 from .stores import MachineStore, UserStore

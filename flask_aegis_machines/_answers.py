@@ -8,8 +8,6 @@ __all__ = [
     "ANSWERS",
     "BOUND",
     "BOUND_TO_USER",
-    "CHECK_FAILED",
-    "CHECK_NO_USER",
     "CLOSED",
     "INTERNAL_ERROR",
     "INVALID_ID",
@@ -25,6 +23,8 @@ __all__ = [
     "TOO_MANY_REQUESTS",
     "UNAUTHORIZED",
     "UNSUPPORTED_TYPE",
+    "VERIFY_FAILED",
+    "VERIFY_NO_USER",
     "Answer",
 ]
 
@@ -43,6 +43,7 @@ class Answer(NamedTuple):
     result: str
 
 
+# A new error also goes into _errors.py (its refusal) and _endpoint_definitions.py (which endpoints give it).
 # The codes 10000 to 10006 and their texts are those of the API document and its neighbours, to the letter.
 # The others are ours: 10, then the HTTP status. What a code means depends on the status and the endpoint.
 REGISTERED = Answer(200, "10000", "Machine registered successfully")
@@ -53,10 +54,10 @@ RETRIEVED = Answer(200, "10000", "User machine information retrieved")
 CLOSED = Answer(403, "10001", "Server has not opened this endpoint")
 INVALID_ID = Answer(400, "10002", "Invalid user AegisSpeed ID")
 NO_USER = Answer(404, "10003", "User does not exist")
-CHECK_NO_USER = Answer(404, "10404", "User does not exist")  # 10003 means "bound" there
+VERIFY_NO_USER = Answer(404, "10404", "User does not exist")  # 10003 means "bound" there
 TAKEN = Answer(409, "10004", "Machine code already registered")
 INTERNAL_ERROR = Answer(500, "10005", "Registration failed, server internal error")
-CHECK_FAILED = Answer(500, "10005", "Verification failed, server internal error")
+VERIFY_FAILED = Answer(500, "10005", "Verification failed, server internal error")
 LIST_FAILED = Answer(500, "10005", "Failed to get user machine information, server internal error")
 MISMATCH = Answer(403, "10006", "User AegisSpeed ID does not match")
 INVALID_REQUEST = Answer(400, "10400", "Invalid request")

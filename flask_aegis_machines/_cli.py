@@ -21,16 +21,16 @@ from ._csv_rows import read_rows
 from ._doctor import run_checks
 from ._dry_run import without_binding
 from ._errors import ConfigurationError, Refusal
+from ._exception_text import describe
 from ._optional_methods import optional_method
 from ._redaction import redact
-from ._safe_text import describe
 from .identity import Authenticate
 from .stores import MachineStore, Notice, UserStore
 
 __all__ = ["add_commands"]
 
 # Prints a line over the progress bar. click removes it where the output is not a terminal.
-_OVER_THE_BAR = "\033[G\033[K"
+_CLEAR_LINE = "\033[G\033[K"
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,7 +168,7 @@ def import_file(mounted: _Mounted, file: Path, dry_run: bool) -> None:
         ):
             for outcome in import_machines(read_rows(text), get_user, bind):
                 for reason in outcome.reasons:
-                    click.echo(f"{_OVER_THE_BAR}line {outcome.line}: {reason}")
+                    click.echo(f"{_CLEAR_LINE}line {outcome.line}: {reason}")
                 counts[outcome.kind] += 1
                 last = outcome.line
                 if source.seekable():  # a pipe has no position

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ._errors import ConfigurationError
-from ._safe_text import describe
+from ._exception_text import describe
 from .stores import Notice
 
 __all__ = [

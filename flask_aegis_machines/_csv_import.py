@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from ._csv_rows import IDENTITY, REGISTERED_AT, Row
 from ._errors import InvalidAegisSpeedId, InvalidRequest, MachineCodeTaken, Refusal
 from ._records import Machine, User
-from ._validation import AEGISSPEED_ID, REGISTRATION, machine_from, require_user
+from ._request_schemas import AEGISSPEED_ID, REGISTRATION, machine_from, require_user
 
 __all__ = ["BindMany", "GetUser", "Outcome", "import_machines"]
 
@@ -25,7 +25,8 @@ BindMany: TypeAlias = Callable[[Sequence[tuple[Machine, User]]], list[Refusal | 
 
 _BATCH = 500
 _EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# The forms that each Python reads alike; "Z", and fractions of other lengths than 3 and 6, only from 3.11 on.
+# Before Python 3.11, datetime.fromisoformat() reads no "Z", and only fractions of 3 or 6 digits. So the parts
+# are matched here and put together again.
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
     r"(?:([+-][0-9]{2}):?([0-9]{2})|Z)"

@@ -8,7 +8,7 @@ from typing import NamedTuple, TextIO
 
 from ._errors import ConfigurationError
 from ._records import MACHINE_FIELDS
-from ._validation import AEGISSPEED_ID
+from ._request_schemas import AEGISSPEED_ID
 
 __all__ = ["COLUMNS", "IDENTITY", "MAX_ROW", "REGISTERED_AT", "Row", "read_rows"]
 

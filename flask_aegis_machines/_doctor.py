@@ -10,8 +10,8 @@ from flask import Flask
 
 from . import _config, _token_setup, identity
 from ._errors import Refusal
+from ._exception_text import describe
 from ._optional_methods import optional_method
-from ._safe_text import describe
 from .identity import Authenticate
 from .stores import MachineStore, Notice, UserStore
 

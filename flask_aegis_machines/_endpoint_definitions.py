@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from . import _answers, _config, _validation
+from . import _answers, _config, _request_schemas
 from ._answers import Answer
-from ._schema import Schema
+from ._validation import Schema
 
 __all__ = ["ENDPOINTS", "GET", "REGISTER", "VERIFY", "Endpoint"]
 
@@ -31,18 +31,18 @@ class Endpoint:
     """One endpoint of the API.
 
     Args:
-        folder: The path up to the name.
+        path_prefix: The path before the name.
         name: The last part of the path, and the name of the view.
         summary: What the endpoint does, in one sentence.
         schema: The fields of a request.
         config_key: The config key that opens and closes the endpoint.
         successes: The answers with status 200.
         envelope: ``{status, code, result, data}`` or ``{status, code, info, result}``.
-        errors: The error answers, as the registration gives them.
-        replacements: What this endpoint answers in place of some of them.
+        errors: The error answers, with the codes of the registration endpoint.
+        replacements: For some of these, the answer that this endpoint gives instead.
     """
 
-    folder: str
+    path_prefix: str
     name: str
     summary: str
     schema: Schema
@@ -55,7 +55,7 @@ class Endpoint:
     @property
     def path(self) -> str:
         """Return the path in the API document, with its leading slash."""
-        return f"{self.folder}/{self.name}"
+        return f"{self.path_prefix}/{self.name}"
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -75,32 +75,32 @@ class Endpoint:
 
 
 REGISTER = Endpoint(
-    folder="/machine/register",
+    path_prefix="/machine/register",
     name="register_machine_info_by_aegisspeed_id",
     summary="Bind a machine to the account of the signed-in user, permanently.",
-    schema=_validation.REGISTRATION,
+    schema=_request_schemas.REGISTRATION,
     config_key=_config.REGISTER_OPEN,
     successes=(_answers.REGISTERED,),
     errors=(_answers.TAKEN, *_ERRORS),
 )
 VERIFY = Endpoint(
-    folder="/verify",
+    path_prefix="/verify",
     name="verify_is_machine_code_available_by_aegisspeed_id",
     summary="Check whether a machine code is bound, and whether to the signed-in user.",
-    schema=_validation.VERIFICATION,
+    schema=_request_schemas.VERIFICATION,
     config_key=_config.VERIFY_OPEN,
     successes=(_answers.NOT_BOUND, _answers.BOUND_TO_USER, _answers.BOUND),
     envelope="info",
     replacements={
-        _answers.NO_USER: _answers.CHECK_NO_USER,
-        _answers.INTERNAL_ERROR: _answers.CHECK_FAILED,
+        _answers.NO_USER: _answers.VERIFY_NO_USER,
+        _answers.INTERNAL_ERROR: _answers.VERIFY_FAILED,
     },
 )
 GET = Endpoint(
-    folder="/machine/get",
+    path_prefix="/machine/get",
     name="get_user_machine_info_by_aegisspeed_id",
     summary="List the machines of the signed-in user, oldest first, page by page.",
-    schema=_validation.LISTING,
+    schema=_request_schemas.LISTING,
     config_key=_config.GET_OPEN,
     successes=(_answers.RETRIEVED,),
     replacements={_answers.INTERNAL_ERROR: _answers.LIST_FAILED},

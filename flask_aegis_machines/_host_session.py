@@ -56,14 +56,14 @@ def ending_session(
         _require_no_pending_rows(current)
         flushed: list[object] = []
 
-        def note_flush(*of_event: object) -> None:
-            flushed.append(of_event)
+        def note_flush(*event_arguments: object) -> None:
+            flushed.append(event_arguments)
 
         def note_statement(state: Any) -> None:
             if state.is_insert or state.is_update or state.is_delete:
                 flushed.append(state)
 
-        def forget_flush(*of_event: object) -> None:
+        def forget_flush(*event_arguments: object) -> None:
             if not current.in_nested_transaction():  # the release of a savepoint makes nothing durable
                 flushed.clear()
 
@@ -108,8 +108,8 @@ def _current(session: Callable[[], Any]) -> Session:
             "scoped_session, or a lambda that returns the session of the request; a sessionmaker makes a new "
             "one each time."
         )
-    of_thread: Session = current() if isinstance(current, scoped_session) else current
-    return of_thread
+    thread_session: Session = current() if isinstance(current, scoped_session) else current
+    return thread_session
 
 
 def _require_no_pending_rows(session: Session) -> None:

@@ -10,7 +10,7 @@ from ._endpoint_definitions import REGISTER, Endpoint
 from ._placeholders import SHAPES
 from ._records import MACHINE_FIELDS
 from ._redaction import redact
-from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE
+from ._request_schemas import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE
 
 __all__ = ["answer_schema", "field_name", "field_schema", "ref", "request_schema", "shared_schemas"]
 
@@ -126,7 +126,7 @@ def answer_schema(
         "status": {"type": "integer", "const": answer.status},
         "code": {"type": "string", "const": answer.code},
     }
-    of_answer = _data(endpoint, answer) if data is None else data
+    data_schema = _data(endpoint, answer) if data is None else data
     if endpoint.envelope == "info":
         properties["info"] = {"type": "string", "const": answer.result}
         properties["result"] = {
@@ -134,12 +134,12 @@ def answer_schema(
             "const": answer in (BOUND, BOUND_TO_USER),
             "description": "Whether the machine code is bound; false on errors.",
         }
-        schema = _object({**properties, "data": of_answer} if of_answer.get("properties") else properties)
+        schema = _object({**properties, "data": data_schema} if data_schema.get("properties") else properties)
         if data is not None:  # sent only where the refusal has any
             schema["properties"] = {**properties, "data": data}
         return schema
     properties["result"] = {"type": "string", "const": answer.result}
-    return _object({**properties, "data": of_answer})
+    return _object({**properties, "data": data_schema})
 
 
 def shared_schemas() -> dict[str, Any]:

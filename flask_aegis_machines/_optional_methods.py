@@ -10,7 +10,7 @@ __all__ = ["optional_method"]
 
 
 def optional_method(store: object, default: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of a store, or its default for a store without our base class.
+    """Return a method of a store, or its default for a store that does not inherit from ours.
 
     Args:
         store: The store.

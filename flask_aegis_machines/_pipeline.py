@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from flask import Response, current_app
 from werkzeug.exceptions import HTTPException
@@ -27,10 +27,10 @@ from ._records import MACHINE_FIELDS, Machine, User
 from ._redaction import redact
 from ._refusal_checks import check_refusal
 from ._reporting import RequestInfo
+from ._request_schemas import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, machine_from, require_user
 from ._request_scopes import request_scopes
 from ._responses import make_rate_limit_response, make_response
-from ._schema import ValidatedDocument
-from ._validation import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, machine_from, require_user
+from ._validation import ValidatedDocument
 from .identity import Authenticate
 from .stores import MachineStore, UserStore
 
@@ -60,7 +60,8 @@ class Pipeline(ABC):
             The response.
 
         Raises:
-            Exception: ``authenticate`` raised an exception that is the host's to handle.
+            Exception: ``authenticate`` raised an exception that goes to the error handlers of the host, or
+                the JSON provider of the app failed on the answer 10005.
         """
         info = RequestInfo()
         try:
@@ -71,7 +72,9 @@ class Pipeline(ABC):
                 _reporting.remove_values(error)
                 raise
             failure = error
-        except BaseException as error:  # the worker ends, or a timeout of the host has passed
+        except (
+            BaseException
+        ) as error:  # the server ends the worker, or a timeout such as gevent's has expired
             _body.discard()
             _reporting.remove_values(error)
             raise
@@ -122,7 +125,7 @@ class Pipeline(ABC):
             return self._act(info, user, document)
 
     def _get_identity(self, info: RequestInfo) -> str | None:
-        """Return the identity of the caller; ``None`` where the token is good and its user is gone."""
+        """Return the identity of the caller; ``None`` if the token is valid and its user does not exist."""
         info.is_authenticating = True
         try:
             identity = self._authenticate()
@@ -157,9 +160,9 @@ class RegisterMachine(Pipeline):
         return machine_from(document)
 
     def _act(self, info: RequestInfo, user: User, document: ValidatedDocument) -> tuple[Answer, Response]:
-        machine = replace(machine_from(document), registered_at=datetime.now(timezone.utc))
+        machine = replace(cast(Machine, info.machine), registered_at=datetime.now(timezone.utc))
         data = {"machine_code": machine.machine_code, "user_id": redact(user.id_number)}
-        # Made before the machine is bound: afterwards nothing may turn this answer into another.
+        # Made before the machine is bound: a failure here would answer 10005 for a machine that is bound.
         response = make_response(self.endpoint, _answers.REGISTERED, data)
         try:
             self._machines.bind(machine, user)

@@ -60,7 +60,7 @@ _MACHINE_IDS: Mapping[str, str] = {
 
 _GLPI_SERIAL = "GLPI, install/empty_data.php, invalid serials"
 
-# What programs write where they have no value. A client that sends an MD5 sends the MD5 of these.
+# What programs write for a missing value. A client that hashes with MD5 then sends the MD5 of such a text.
 _TEXTS_FOR_NOTHING: Mapping[str, str] = {
     "": "the empty string",
     " ": "names of boards in linuxhw/DMI",
@@ -113,7 +113,7 @@ _SHAPES = re.compile(SHAPES)
 
 
 def is_placeholder(machine_code: str) -> bool:
-    """Return whether a code identifies no machine. Case is ignored. Takes the same time for every code.
+    """Return whether a code identifies no machine. Case is ignored.
 
     Args:
         machine_code: 32 printable ASCII characters without spaces.

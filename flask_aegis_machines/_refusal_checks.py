@@ -19,7 +19,7 @@ def check_refusal(refusal: type[Refusal]) -> None:
         refusal: The class.
 
     Raises:
-        ConfigurationError: It has no answer, one that is no error, or one with a code of this package.
+        ConfigurationError: It has no answer, its status is no error, or its code is one of this package.
     """
     if not (isinstance(refusal, type) and issubclass(refusal, Refusal)):
         raise ConfigurationError("refusals must be subclasses of Refusal.")
@@ -44,7 +44,7 @@ def check_refusals(refusals: Iterable[type[Refusal]]) -> None:
         refusals: The classes.
 
     Raises:
-        ConfigurationError: One is not as it must be.
+        ConfigurationError: One is invalid, or two with different answers share a code.
     """
     answers: dict[str, Answer] = {}
     for refusal in refusals:

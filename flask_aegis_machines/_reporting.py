@@ -18,9 +18,9 @@ from flask import Flask, current_app, got_request_exception, request
 from . import signals
 from ._answers import Answer
 from ._errors import AegisMachinesError, ConfigurationError, StoreFailure, UnexpectedError
+from ._exception_text import describe
 from ._records import Machine, User
 from ._redaction import redact
-from ._safe_text import describe
 
 __all__ = [
     "RequestInfo",
@@ -126,10 +126,10 @@ def log_failure(message: str, error: BaseException) -> None:
 
 
 def remove_values(error: BaseException) -> None:
-    """Remove the values that an exception leads to, where it passes through to the host as it is.
+    """Clear the local variables that an exception leads to, where it is passed on to the host unchanged.
 
     Args:
-        error: The exception. Its text is kept: it is the host's, or that of the end of a worker.
+        error: The exception. Its text is kept, since the app or the server wrote it.
     """
     for each in _chain(error):
         traceback.clear_frames(each.__traceback__)

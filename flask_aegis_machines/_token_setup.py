@@ -50,7 +50,7 @@ def problems_of_jwt(app: Flask) -> list[str]:
 
 
 def problems_of_keys(app: Flask) -> list[str]:
-    """Return whether the key that verifies tokens is missing or too short (RFC 7518, section 3.2).
+    """Return why the key that verifies tokens cannot be used: it is missing or short (RFC 7518, section 3.2).
 
     Args:
         app: The app, with a ``JWTManager``.

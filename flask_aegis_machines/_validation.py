@@ -1,64 +1,86 @@
-"""Which fields a request has, what they may hold, and what is made of them."""
+"""Validates documents against the rules of their fields, with Cerberus."""
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from ._errors import AegisSpeedIdMismatch, InvalidAegisSpeedId, InvalidRequest, UserNotFound
-from ._records import MACHINE_FIELDS, Machine, User
-from ._schema import Schema, ValidatedDocument
+from cerberus import TypeDefinition, Validator
 
-__all__ = [
-    "AEGISSPEED_ID",
-    "AFTER",
-    "LIMIT",
-    "LISTING",
-    "MACHINE_CODE",
-    "MAX_PAGE",
-    "REGISTRATION",
-    "VERIFICATION",
-    "machine_from",
-    "machine_from_document",
-    "require_user",
-]
+from ._errors import InvalidRequest
+from ._placeholders import is_placeholder
 
-AEGISSPEED_ID = "user_AegisSpeed_id"
-MACHINE_CODE = "machine_code"
-LIMIT = "limit"
-AFTER = "after"
-
-#: How many machines a page holds at most, and unless a client asks for fewer.
-MAX_PAGE = 100
-
-_AEGISSPEED_ID_RULES = {
-    "type": "string",
-    "regex": r"[!-~]{9}",
-    "meta": {"description": "exactly 9 printable ASCII characters without spaces"},
-}
-_MACHINE_CODE_RULES = {
-    "type": "string",
-    "regex": r"[!-~]{32}",
-    "meta": {"description": "exactly 32 printable ASCII characters without spaces"},
-}
-# Only a new binding is refused: an owner may have bound such a code before, and may check and list it.
-_NEW_MACHINE_CODE_RULES = {**_MACHINE_CODE_RULES, "check_with": "placeholders"}
-# Lists the allowed ranges: the OpenAPI document has this pattern too, and not every dialect of patterns can
-# exclude surrogates.
-_FACT_RULES = {
-    "type": "string",
-    "nullable": True,
-    "regex": r"[ -~\u00a0-\ud7ff\ue000-" + "\U0010ffff" + "]{0,255}",
-    "meta": {"description": "at most 255 characters, without control characters"},
-}
-_LIMIT_RULES = {"type": "integer", "min": 1, "max": MAX_PAGE, "meta": {"description": "an integer"}}
+__all__ = ["Schema", "ValidatedDocument"]
 
 
-class _RequestSchema(Schema):
-    """The fields of a request, of which ``user_AegisSpeed_id`` has an answer of its own."""
+class ValidatedDocument:
+    """The checked fields of one request. Its repr shows no values, so tracebacks show none."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an optional field.
+
+        Args:
+            name: Name of the field.
+            default: Returned where the field is missing.
+
+        Returns:
+            Its value, or the default.
+        """
+        return self._values.get(name, default)
+
+    def __repr__(self) -> str:
+        return "<ValidatedDocument, values withheld>"
+
+
+class _Validator(Validator):  # type: ignore[misc]  # Cerberus ships no types
+    """Cerberus with patterns for the whole value, and with integers that are no bools."""
+
+    types_mapping: ClassVar = {
+        **Validator.types_mapping,
+        "integer": TypeDefinition("integer", (int,), (bool,)),
+    }
+
+    def _validate_regex(self, pattern: str, field: str, value: str) -> None:
+        """{'type': 'string'}"""  # noqa: D415  # Cerberus reads this docstring as the rule of the rule
+        if not re.fullmatch(pattern, value):
+            self._error(field, f"must be {self.schema[field]['meta']['description']}")
+
+    def _check_with_placeholders(self, field: str, value: object) -> None:
+        if isinstance(value, str) and is_placeholder(value):  # Cerberus calls this for null, too
+            self._error(field, "does not identify a machine")
+
+
+class Schema:
+    """The fields of one kind of request. Many threads may validate documents at once.
+
+    Args:
+        rules: The rules of Cerberus by field. A field is required unless its rules say otherwise.
+    """
+
+    def __init__(self, rules: Mapping[str, Mapping[str, object]]) -> None:
+        self.rules = {name: {"required": True, **field_rules} for name, field_rules in rules.items()}
+        only_strings = all(each["required"] and each["type"] == "string" for each in self.rules.values())
+        self._patterns = {
+            name: (re.compile(str(each["regex"])), bool(each.get("nullable")), "check_with" in each)
+            for name, each in self.rules.items()
+            if only_strings
+        }
+        # A Validator holds the document that it checks, so no two threads may share one. Making one costs
+        # more than using it, so those that are idle wait here: append and pop of a deque are atomic.
+        self._idle: deque[Validator] = deque([self._new_validator()])
 
     def validate(self, document: Mapping[str, Any]) -> ValidatedDocument:
-        """Validate a document, as ``Schema`` does.
+        """Validate a document. Fields that the schema does not have are ignored.
 
         Args:
             document: The parsed body of a request.
@@ -67,83 +89,47 @@ class _RequestSchema(Schema):
             The fields of the document.
 
         Raises:
-            InvalidAegisSpeedId: ``user_AegisSpeed_id`` is missing or ill-formed.
-            InvalidRequest: Another field is.
+            InvalidRequest: A field is missing or ill-formed; the error has a message for each.
         """
+        if not self._is_plainly_valid(document) and (errors := self._errors(document)):
+            raise InvalidRequest(errors)
+        return ValidatedDocument(document)
+
+    def _is_plainly_valid(self, document: Mapping[str, Any]) -> bool:
+        """Return whether every field matches its pattern. Cerberus checks the documents that fail here.
+
+        For a registration this takes 4 µs and Cerberus 100 µs, more than half of what Flask, the JSON and the
+        pipeline take together.
+        """
+        for name, (pattern, nullable, no_placeholder) in self._patterns.items():
+            value = document.get(name)
+            if value is None and nullable and name in document:
+                continue
+            if not isinstance(value, str) or not pattern.fullmatch(value):
+                return False
+            if no_placeholder and is_placeholder(value):
+                return False
+        return bool(self._patterns)
+
+    def _errors(self, document: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return the messages of Cerberus by field."""
+        known = {name: _without_content(document[name]) for name in self.rules if name in document}
         try:
-            return super().validate(document)
-        except InvalidRequest as error:
-            if AEGISSPEED_ID in error.errors:
-                raise InvalidAegisSpeedId from None
-            raise
+            validator = self._idle.pop()
+        except IndexError:
+            validator = self._new_validator()
+        try:
+            valid = validator.validate(known, normalize=False)
+            errors: dict[str, list[str]] = {} if valid else validator.errors
+        finally:
+            validator.validate({}, update=True, normalize=False)  # keeps no values while it waits
+            self._idle.append(validator)
+        return errors
+
+    def _new_validator(self) -> Validator:
+        return _Validator(self.rules)
 
 
-_MACHINE_RULES = {
-    name: _NEW_MACHINE_CODE_RULES if name == MACHINE_CODE else _FACT_RULES for name in MACHINE_FIELDS
-}
-_MACHINE = Schema(_MACHINE_RULES)
-
-REGISTRATION = _RequestSchema({AEGISSPEED_ID: _AEGISSPEED_ID_RULES, **_MACHINE_RULES})
-VERIFICATION = _RequestSchema({AEGISSPEED_ID: _AEGISSPEED_ID_RULES, MACHINE_CODE: _MACHINE_CODE_RULES})
-LISTING = _RequestSchema(
-    {
-        AEGISSPEED_ID: _AEGISSPEED_ID_RULES,
-        LIMIT: {**_LIMIT_RULES, "required": False},
-        AFTER: {**_MACHINE_CODE_RULES, "required": False},
-    }
-)
-
-
-def machine_from(document: ValidatedDocument) -> Machine:
-    """Make the machine of a validated document.
-
-    Args:
-        document: What ``REGISTRATION`` has validated.
-
-    Returns:
-        The machine, not bound to a user. A fact that is ``null`` becomes an empty string.
-    """
-    fields: dict[str, Any] = {name: document[name] or "" for name in MACHINE_FIELDS}
-    return Machine(**fields)
-
-
-def machine_from_document(document: Mapping[str, Any]) -> Machine:
-    """Make a machine by the rules of a registration request, for work outside of a request.
-
-    The stores check nothing: pass them machines from here.
-
-    Args:
-        document: ``machine_code`` and the ten facts, as in a request. Other fields are ignored.
-
-    Returns:
-        The machine, not bound to a user. A fact that is ``None`` becomes an empty string.
-
-    Raises:
-        InvalidRequest: A field is missing or ill-formed. ``errors`` has messages by field, without values.
-    """
-    if not isinstance(document, Mapping):
-        raise InvalidRequest({"body": ["must be a JSON object"]})
-    return machine_from(_MACHINE.validate(document))
-
-
-def require_user(user: User | None, aegisspeed_id: str) -> User:
-    """Require that the token's user exists and has the AegisSpeed ID of the request.
-
-    There is one look-up, by the token's identity: another user's ID is refused whether or not it exists.
-
-    Args:
-        user: The user who has the token's identity, if any.
-        aegisspeed_id: The ID in the request.
-
-    Returns:
-        The user.
-
-    Raises:
-        UserNotFound: There is none.
-        AegisSpeedIdMismatch: The user has another AegisSpeed ID.
-    """
-    if user is None:
-        raise UserNotFound
-    if user.aegisspeed_id != aegisspeed_id:
-        raise AegisSpeedIdMismatch
-    return user
+def _without_content(value: object) -> object:
+    """Replace a list or object by an empty one: Cerberus copies values in full, however deep they are."""
+    return type(value)() if isinstance(value, (dict, list)) else value

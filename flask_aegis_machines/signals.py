@@ -1,9 +1,13 @@
 """Signals of registrations, sent when the outcome is final.
 
-Both are sent with the app as sender and these keyword arguments: ``code``, that of the answer; ``user_id``,
-the user's ID number, redacted; ``user_key``, the key of the user, as in a machine's ``user_id`` column;
-``machine``, the ``Machine``, whose ``repr`` shows no value and whose ``registered_at`` is set where it was
-bound. The last three are ``None`` where a request was refused before they were known.
+Both are sent with the app as sender and these keyword arguments:
+
+- ``code``: the code of the answer.
+- ``user_id``: the redacted ID number of the user, as the answer's ``user_id`` has it.
+- ``user_key``: the key of the user, as the column ``user_id`` of a machine has it.
+- ``machine``: the ``Machine``. Its ``repr`` shows no value. Its ``registered_at`` is set if it was bound.
+
+The last three are ``None`` if the request was refused before they were known.
 
 A worker that dies after the COMMIT sends no signal. Write what must not be lost in the same transaction, in a
 ``within=`` hook. With ``transaction="host"`` the COMMIT of the host comes after the signal.

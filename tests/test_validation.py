@@ -18,8 +18,7 @@ from flask_aegis_machines._errors import (
     UserNotFound,
 )
 from flask_aegis_machines._records import MACHINE_FIELDS
-from flask_aegis_machines._schema import Schema
-from flask_aegis_machines._validation import (
+from flask_aegis_machines._request_schemas import (
     LISTING,
     REGISTRATION,
     VERIFICATION,
@@ -27,6 +26,7 @@ from flask_aegis_machines._validation import (
     machine_from_document,
     require_user,
 )
+from flask_aegis_machines._validation import Schema
 from tests.support.hosts import FIRST
 
 FACTS = MACHINE_FIELDS[1:]

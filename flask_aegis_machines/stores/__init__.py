@@ -25,7 +25,7 @@ class Notice(str):
 
 
 class _Store:
-    """What both stores may do for the blueprint that they are mounted with."""
+    """The methods that both kinds of store may have: at mount, around each request, and for ``doctor``."""
 
     def check_mount(self, app: Flask) -> None:
         """Check what only a mounted store can know, such as the engine of the app. Default: no check.
@@ -34,7 +34,7 @@ class _Store:
             app: The app that the blueprint is registered on.
 
         Raises:
-            ConfigurationError: The store cannot keep its promise in this app.
+            ConfigurationError: The store cannot guarantee one owner for each code in this app.
         """
 
     def request_scope(self) -> AbstractContextManager[None]:
@@ -75,6 +75,7 @@ class UserStore(_Store, ABC):
             The user, or ``None`` where there is none, also for an identity that nobody can have.
 
         Raises:
+            Refusal: The request is refused. The client gets the answer of the refusal.
             Exception: The store failed. The client gets 500/10005.
         """
 
@@ -140,6 +141,7 @@ class MachineStore(_Store, ABC):
         Raises:
             MachineCodeTaken: A committed binding of exactly this code was read, and it is not this one.
             UserNotFound: The user does not exist any more.
+            Refusal: The request is refused. The client gets the answer of the refusal.
             Exception: The store failed. The client gets 500/10005.
         """
 
@@ -154,6 +156,7 @@ class MachineStore(_Store, ABC):
             The owner, with ``key=None`` where the user was deleted; ``None`` for a code that is not bound.
 
         Raises:
+            Refusal: The request is refused. The client gets the answer of the refusal.
             Exception: The store failed. The client gets 500/10005.
         """
 
@@ -171,6 +174,7 @@ class MachineStore(_Store, ABC):
             Empty where ``after`` is no code of this user.
 
         Raises:
+            Refusal: The request is refused. The client gets the answer of the refusal.
             Exception: The store failed. The client gets 500/10005.
         """
 
@@ -227,6 +231,7 @@ class MachineStore(_Store, ABC):
             One sentence for each problem, as from ``problems``.
 
         Raises:
+            Refusal: A hook refused the user.
             Exception: The store failed.
         """
         return [Notice("This store has no trial.")]

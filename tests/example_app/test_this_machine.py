@@ -110,8 +110,8 @@ class TestAgainstTheExample:
             for number in range(102):
                 body = {**FACTS, "user_AegisSpeed_id": "ASD000001", "machine_code": f"{number:032}"}
                 this_machine._post(url, demo.REGISTER_PATH, body, token)
-            assert this_machine._is_listed(url, "ASD000001", token, f"{101:032}")
-            assert not this_machine._is_listed(url, "ASD000001", token, f"{102:032}")
+            assert this_machine._look_for_machine(url, "ASD000001", token, f"{101:032}")
+            assert not this_machine._look_for_machine(url, "ASD000001", token, f"{102:032}")
 
 
 class TestAnswers:

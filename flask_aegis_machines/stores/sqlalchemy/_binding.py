@@ -18,7 +18,7 @@ from flask_aegis_machines._records import Machine, Owner, User
 from ._catalog import Catalog
 from ._failures import NO_KEY, NothingStored
 from ._insert import CHANGED, Insert, is_expression
-from ._model import constants_of, unpadded
+from ._model_checks import constants_of, unpadded
 from ._rollback_check import require_undoable
 from ._transactions import Transactions
 from ._unit_of_work import UnitOfWork
@@ -74,20 +74,20 @@ class Binding:
             unit: The connection of this try.
 
         Raises:
-            MachineCodeTaken: Another attempt has committed exactly this code.
+            MachineCodeTaken: Another call has committed exactly this code.
             UserNotFound: Nothing was stored, and the user does not exist any more.
             NothingStored: Nothing was stored, and no bound code explains it.
             Exception: A statement or the hook failed.
         """
         table = self.catalog.table(unit)
-        must_be_undoable = self.within is not None or table.has_triggers
+        must_be_undoable = self.within is not None or table.may_alter_insert
         if must_be_undoable:
             require_undoable(unit.connection, table)
         is_stored = False
         violation: IntegrityError | None = None
         unit.may_have_committed = not must_be_undoable  # an engine in autocommit commits the INSERT
         # A trigger could delete the row of the owner before the INSERT meets it: look first.
-        if not (table.has_triggers and self.insert.look_for(unit.connection, machine.machine_code)):
+        if not (table.may_alter_insert and self.insert.look_for(unit.connection, machine.machine_code)):
             try:
                 is_stored = self.insert.one(unit.connection, {**self.constants, **row}, user)
             except IntegrityError as error:
@@ -95,10 +95,8 @@ class Binding:
         if is_stored:
             if self.within is not None:
                 self.within(unit.connection, machine, user)
-            is_shown = not (table.must_be_read_back or self.within is not None) or self.insert.read_back(
-                unit.connection, [(row, user)]
-            )
-            if not is_shown:
+            must_be_read_back = table.must_be_read_back or self.within is not None
+            if must_be_read_back and not self.insert.read_back(unit.connection, [(row, user)]):
                 raise NothingStored(CHANGED)
             unit.commit()
             return
@@ -118,6 +116,9 @@ class Binding:
 
         Returns:
             For each machine ``None``, or the reason for its refusal.
+
+        Raises:
+            StoreFailure: A transaction failed. Some of the machines may be bound.
         """
         owners = self._bound_before(transactions, bindings)
         stored = self._insert_new(transactions, bindings, rows, owners)
@@ -158,7 +159,7 @@ class Binding:
         expected = [(rows[number], bindings[number][1]) for number in numbers]
 
         def insert(unit: UnitOfWork) -> bool:
-            if self.catalog.table(unit).has_triggers:
+            if self.catalog.table(unit).may_alter_insert:
                 return False  # many rows at once have no count that proves each
             unit.may_have_committed = True
             try:

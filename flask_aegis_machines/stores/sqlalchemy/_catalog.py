@@ -76,18 +76,18 @@ class LiveTable(NamedTuple):
     """What an INSERT has to know about the live table.
 
     Args:
-        has_triggers: Whether a trigger, a view or a child table may change what an INSERT does.
+        may_alter_insert: Whether a trigger, a view or a child table may change what an INSERT does.
         must_be_read_back: Whether the row must be read back before the COMMIT.
         is_transactional: Whether a ROLLBACK undoes what a statement stored.
     """
 
-    has_triggers: bool
+    may_alter_insert: bool
     must_be_read_back: bool
     is_transactional: bool = True
 
 
 # The table does not exist. The INSERT fails, and says so.
-_MISSING = LiveTable(has_triggers=False, must_be_read_back=True)
+_MISSING = LiveTable(may_alter_insert=False, must_be_read_back=True)
 
 
 class Catalog:
@@ -95,7 +95,7 @@ class Catalog:
 
     Args:
         code: The column of the machine code.
-        attempt: The column of the random value that each attempt has.
+        attempt: The column of the random value that identifies a call: all its tries have the same.
         owner: The column of the owner's key.
     """
 
@@ -129,13 +129,13 @@ class Catalog:
     def _look(self, connection: Connection, schema: str | None) -> LiveTable:
         table: Any = self._code.table
         if connection.dialect.name == "postgresql":
-            exists, has_triggers = connection.execute(_POSTGRESQL, {"table": table.name}).one()
-            return LiveTable(has_triggers, must_be_read_back=has_triggers) if exists else _MISSING
+            exists, may_alter_insert = connection.execute(_POSTGRESQL, {"table": table.name}).one()
+            return LiveTable(may_alter_insert, must_be_read_back=may_alter_insert) if exists else _MISSING
         if connection.dialect.name == "sqlite":  # which needs no round trip to read the row back
             quoted = connection.dialect.identifier_preparer.quote(schema or "main")
             statement = text(_SQLITE.format(schema=quoted))
-            exists, has_triggers = connection.execute(statement, {"table": table.name}).one()
-            return LiveTable(bool(has_triggers), must_be_read_back=True) if exists else _MISSING
+            exists, may_alter_insert = connection.execute(statement, {"table": table.name}).one()
+            return LiveTable(bool(may_alter_insert), must_be_read_back=True) if exists else _MISSING
         if connection.dialect.name in ("mysql", "mariadb"):
             names = {
                 "code": self._code.name,
@@ -162,7 +162,7 @@ class Catalog:
             inspector = inspect(connection)
             indexes = inspector.get_indexes(table.name, schema=schema)
             has_key = [self._code.name] in unique_keys(inspector, table.name, schema, indexes)
-            live_table = LiveTable(has_triggers=False, must_be_read_back=True)
+            live_table = LiveTable(may_alter_insert=False, must_be_read_back=True)
         if not has_key:
             raise ConfigurationError(f"A machine could get two owners: {NO_KEY}.")
         return live_table

@@ -20,7 +20,7 @@ __all__ = ["problems_of_machines", "problems_of_users"]
 
 _CODE_LENGTH, _FACT_LENGTH = 32, 255
 
-_OF_DIALECT: Mapping[str, Callable[[Connection, Mapping[str, Column[Any]]], list[str]]] = {
+_CHECKS_BY_DIALECT: Mapping[str, Callable[[Connection, Mapping[str, Column[Any]]], list[str]]] = {
     "mysql": _doctor_mysql.problems,
     "mariadb": _doctor_mysql.problems,
     "postgresql": _doctor_postgresql.problems,
@@ -52,8 +52,8 @@ def problems_of_machines(connection: Connection, columns: Mapping[str, Column[An
         *_problems_of_lengths(columns, types),
         *_problems_of_foreign_key(connection, found, table.name, schema, columns["user_id"]),
     ]
-    of_dialect = _OF_DIALECT.get(connection.dialect.name)
-    if of_dialect is None:
+    check_dialect = _CHECKS_BY_DIALECT.get(connection.dialect.name)
+    if check_dialect is None:
         problems.append(
             Notice(
                 f"{connection.dialect.name} is not tested: check that machine_code is compared with its "
@@ -61,7 +61,7 @@ def problems_of_machines(connection: Connection, columns: Mapping[str, Column[An
             )
         )
     else:
-        problems += of_dialect(connection, columns)
+        problems += check_dialect(connection, columns)
     return problems
 
 

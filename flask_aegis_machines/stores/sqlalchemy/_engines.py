@@ -11,10 +11,10 @@ from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
 from flask_aegis_machines._errors import ConfigurationError
 
-__all__ = ["address_of", "admit", "require_separate_connections"]
+__all__ = ["address_of", "prepare_engine", "require_separate_connections"]
 
 
-class _Process:
+class _UsedEngines:
     """The engines that the stores have used in one process, with the pool that each had."""
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class _Process:
 
 
 # By process id. os.register_at_fork() does not run under uWSGI, so each call compares the id.
-_processes: dict[int, _Process] = {}
+_processes: dict[int, _UsedEngines] = {}
 # The collection of an inherited pool would end the sessions of the parent process (mysqlclient).
 _inherited_pools: list[Pool] = []
 
 
-def admit(engine: Engine, made_in: int) -> None:
+def prepare_engine(engine: Engine, made_in: int) -> None:
     """Prepare an engine for the current process, once.
 
     The connections that an engine had at a fork belong to the parent process. Two processes on one
@@ -45,7 +45,7 @@ def admit(engine: Engine, made_in: int) -> None:
     """
     pid = os.getpid()
     # setdefault() is atomic. A lock that is older than the fork could be held forever in the child.
-    process = _processes.get(pid) or _processes.setdefault(pid, _Process())
+    process = _processes.get(pid) or _processes.setdefault(pid, _UsedEngines())
     if engine.dialect in process.pools:
         return
     with process.lock:
@@ -64,7 +64,7 @@ def require_separate_connections(engine: Engine) -> None:
         engine: The engine of the host.
 
     Raises:
-        ConfigurationError: It has such a pool, and is no in-memory SQLite, which cannot do without.
+        ConfigurationError: It has such a pool. In-memory SQLite is accepted, since it needs one.
     """
     if isinstance(engine.pool, (StaticPool, SingletonThreadPool)) and not _is_in_memory(engine):
         raise ConfigurationError(
@@ -89,7 +89,7 @@ def address_of(engine: Engine) -> str:
     return f"database {url.database} at {where}{port} as {url.username}"
 
 
-def _drop_inherited_pool(engine: Engine, parent: _Process | None) -> None:
+def _drop_inherited_pool(engine: Engine, parent: _UsedEngines | None) -> None:
     seen = None if parent is None else parent.pools.get(engine.dialect)
     if seen is None or seen() is engine.pool:  # otherwise the host has disposed of it after the fork
         _inherited_pools.append(engine.pool)

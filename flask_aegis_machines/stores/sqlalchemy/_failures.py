@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from flask_aegis_machines._errors import StoreFailure
-from flask_aegis_machines._safe_text import place_of
+from flask_aegis_machines._exception_text import place_of
 
 from ._advice import NO_KEY, advice_for
 
@@ -26,7 +26,7 @@ class NothingStored(StoreFailure):
 
 
 class Failure(Enum):
-    """What to do after a failure."""
+    """What kind of failure an error is. Whether and how long it is retried depends on it."""
 
     PERMANENT = auto()
     """Do not retry."""

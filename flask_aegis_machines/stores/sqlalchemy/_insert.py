@@ -23,7 +23,7 @@ class Insert:
 
     Args:
         code: The column of the machine code.
-        attempt: The column of the random value that each attempt has.
+        attempt: The column of the random value that identifies a call: all its tries have the same.
         owner: The column of the owner's key.
         unpadded: Removes the padding of a CHAR column from an owner's key.
     """

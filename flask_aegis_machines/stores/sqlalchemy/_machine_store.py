@@ -21,9 +21,9 @@ from flask_aegis_machines.stores import MachineStore
 
 from ._binding import Binding
 from ._doctor import problems_of_machines
-from ._model import machine_columns, mapper_of, unpadded
+from ._doctor_trial import try_binding
+from ._model_checks import machine_columns, mapper_of, unpadded
 from ._transactions import SessionFactory, Transactions
-from ._trial import try_binding
 from ._unit_of_work import UnitOfWork
 
 __all__ = ["SQLAlchemyMachineStore"]
@@ -42,13 +42,13 @@ class SQLAlchemyMachineStore(MachineStore):
         model: The model of the host, with ``MachineMixin`` and a ``user_id`` column.
         transaction: ``"own"``: each binding has a transaction on the engine of the session. ``"host"``: each
             binding is a savepoint in the transaction of the session, which you commit. It is never
-            retried, and an answer 200 is worth what your COMMIT is worth.
+            retried, and a 200 is durable only after your COMMIT.
         deadline: Seconds in which deadlocks and outages are retried. It does not shorten a wait for the pool.
             A failure that leaves the outcome unknown is retried once, later too.
         within: ``within(connection, machine, user)`` runs in the transaction of the INSERT, after it and
             before its COMMIT. It may add rows with ``connection``, and refuse by raising a ``Refusal``: then
-            nothing of the binding is left. It runs again when the transaction is repeated, and not at all
-            where a lost reply turns out to have committed. It cannot run on a connection in autocommit.
+            nothing of the binding is left. It runs again when the transaction is repeated, but not if
+            the reply to a COMMIT was lost and the row is there. It cannot run on a connection in autocommit.
         values: ``values(machine, user)`` returns values for other columns of the model, by attribute. It is
             called before the transaction of the INSERT begins, and again only where it failed. Where a value
             is in the database, return an SQL expression such as a scalar subquery: it is part of the INSERT,
@@ -80,8 +80,8 @@ class SQLAlchemyMachineStore(MachineStore):
         self._values = values
         self._has_hooks = values is not None or within is not None
         self._attributes = dict(mapper.columns.items())
-        # All statements go where writes go: a replica may lack what a verdict depends on. An UPDATE shows
-        # where, because SQLAlchemy's example of a routing session looks for UPDATE and DELETE only.
+        # All statements run on the engine for writes, since a replica may lag behind. The session is asked
+        # for that of an UPDATE: SQLAlchemy's example of a routing session looks for UPDATE and DELETE only.
         write = update(code.table)
         self._transactions = Transactions(session, mapper, write, transaction, deadline)
         self._binding = Binding(mapper, columns, within)
@@ -90,11 +90,11 @@ class SQLAlchemyMachineStore(MachineStore):
         self._find_machine = machines.where(code == bindparam("code"))
         page = machines.where(owner == bindparam("owner")).order_by(self._registered_at, code)
         self._first_page = page.limit(bindparam("limit"))
-        self._find_mark = select(self._registered_at, owner, code).where(
+        self._find_start = select(self._registered_at, owner, code).where(
             code == bindparam("after"), owner == bindparam("owner")
         )
-        # This form lets every server read on from the mark in an index over owner, registered_at and code.
-        # The mark is a value: MariaDB reads from the beginning where it is a subquery.
+        # This form lets every server read on from `start` in an index over owner, registered_at and code.
+        # Its start is a value: MariaDB reads from the beginning where it is a subquery.
         beyond = or_(self._registered_at > bindparam("start"), code > bindparam("after"))
         self._next_page = self._first_page.where(self._registered_at >= bindparam("start"), beyond)
 
@@ -116,12 +116,12 @@ class SQLAlchemyMachineStore(MachineStore):
     def bind(self, machine: Machine, user: User) -> None:
         row: dict[str, object] = {}  # the same in each try
 
-        def bind(unit: UnitOfWork) -> None:
+        def insert(unit: UnitOfWork) -> None:
             if not row:
                 row.update(self._row(machine, user))
             self._binding.bind(machine, user, row, unit)
 
-        self._transactions.run(bind)
+        self._transactions.run(insert)
 
     def owner_of(self, machine_code: str) -> Owner | None:
         rows = self._read(self._find_owner, {"code": machine_code})
@@ -134,13 +134,17 @@ class SQLAlchemyMachineStore(MachineStore):
         values: dict[str, object] = {"owner": user.key, "limit": limit}
         if after is None:
             return self._page(user, self._first_page, values)
-        marks = [
-            mark
-            for mark, owner, code in self._read(self._find_mark, {"owner": user.key, "after": after})
+        starts = [
+            registered_at
+            for registered_at, owner, code in self._read(
+                self._find_start, {"owner": user.key, "after": after}
+            )
             if code == after and self._is_owner(owner, user)
         ]
         return (
-            self._page(user, self._next_page, {**values, "after": after, "start": marks[0]}) if marks else []
+            self._page(user, self._next_page, {**values, "after": after, "start": starts[0]})
+            if starts
+            else []
         )
 
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:

@@ -30,16 +30,17 @@ class Retries:
         """The number of tries that failed."""
         return len(self._failures)
 
-    def allows(self, failure: Failure) -> bool:
-        """Return whether to try again.
+    def record(self, failure: Failure) -> None:
+        """Note that a try failed.
 
         Args:
-            failure: What the latest failure means.
-
-        Returns:
-            Whether another try may begin.
+            failure: What kind of failure it was.
         """
         self._failures.append(failure)
+
+    def may_try_again(self) -> bool:
+        """Return whether another try may begin after the latest failure."""
+        failure = self._failures[-1]
         if self._ends_at is None or failure is Failure.PERMANENT:
             return False
         if failure in (Failure.ONCE, Failure.UNKNOWN):
@@ -50,6 +51,6 @@ class Retries:
         return failure is Failure.OUTAGE and self.tries == 1
 
     def wait(self) -> None:
-        """Sleep for a random time, longer from try to try: those who collided do not collide again."""
+        """Sleep for a random time, longer from try to try, so that transactions that collided part."""
         time.sleep(random.uniform(0, self._pause))  # noqa: S311  # jitter, no secret
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)

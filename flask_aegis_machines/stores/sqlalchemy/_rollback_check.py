@@ -1,4 +1,4 @@
-"""Whether a ROLLBACK undoes a binding."""
+"""Refuses connections and tables on which a ROLLBACK undoes nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ._failures import Failure, classify
 __all__ = ["require_undoable"]
 
 _AUTOCOMMIT = (
-    "The connection is in autocommit, so nothing of a binding could be undone: within= and tables with "
-    "triggers need an engine with ordinary transactions."
+    "The connection is in autocommit, so nothing of a binding could be undone: within=, triggers, views and "
+    "child tables need an engine with ordinary transactions."
 )
 _NO_TRANSACTIONS = (
     "The table is kept by a storage engine without transactions, so nothing of a binding could be undone: "
-    "within= and tables with triggers need InnoDB."
+    "within= and triggers need InnoDB."
 )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ClauseElement
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 
-from ._engines import address_of, admit, require_separate_connections
+from ._engines import address_of, prepare_engine, require_separate_connections
 from ._failures import Failure, classify, describe_failure
 from ._retry import Retries
 from ._unit_of_work import UnitOfWork, begin, begin_savepoint
@@ -129,7 +129,8 @@ class Transactions:
             # Out of the handler, so that no traceback leads to the driver's error and the values that it
             # quotes.
             may_have_committed |= unit.may_have_committed and failure in (Failure.OUTAGE, Failure.UNKNOWN)
-            if not retries.allows(failure):
+            retries.record(failure)
+            if not retries.may_try_again():
                 outcome = ", outcome unknown" if may_have_committed else ""
                 raise StoreFailure(f"gave up at try {retries.tries}{outcome}: {text}")
             retries.wait()
@@ -205,7 +206,7 @@ class Transactions:
         """Return the engine or the connection of the session, prepared for this process."""
         bind = session.get_bind(self._mapper, clause=self._statement)
         if isinstance(bind, Engine):
-            admit(bind, self._made_in)
+            prepare_engine(bind, self._made_in)
         return bind
 
     def _connection_of_host(self, session: Session) -> Connection:

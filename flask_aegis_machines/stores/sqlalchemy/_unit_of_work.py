@@ -55,7 +55,7 @@ class UnitOfWork:
         transaction, self._transaction = cast(Transaction, self._transaction), None
         self.may_have_committed = True
         try:
-            if self._is_committed():
+            if self._is_in_autocommit():
                 transaction.rollback()  # which the engine skips
             else:
                 transaction.commit()
@@ -76,16 +76,19 @@ class UnitOfWork:
                 raise
 
     def close(self, error: BaseException | None = None) -> None:
-        """Give the connection back, or throw it away where nobody knows its state. Raise nothing.
+        """Give the connection back, or invalidate it if its state is unknown.
 
         Args:
             error: What ended the try, unless it ended well.
+
+        Raises:
+            BaseException: Only what is no ``Exception``, such as the end of the worker.
         """
         try:
             if not self._is_owned:
                 self.rollback()
             elif self._connection is not None:
-                if _leaves_doubt(error):
+                if _has_unknown_state(error):
                     self._invalidate()
                 elif error is not None:
                     self.rollback()
@@ -98,7 +101,7 @@ class UnitOfWork:
         finally:
             self._connection = self._transaction = None
 
-    def _is_committed(self) -> bool:
+    def _is_in_autocommit(self) -> bool:
         """Return whether the server reports that it commits each statement, and has no transaction open.
 
         Then a COMMIT is a round trip for nothing. PostgreSQL's drivers know that themselves, and PyMySQL
@@ -112,7 +115,7 @@ class UnitOfWork:
         return isinstance(status, int) and status & (_IN_TRANSACTION | _AUTOCOMMIT) == _AUTOCOMMIT
 
     def _invalidate(self) -> None:
-        """Throw the connection away and give its place in the pool back. Raise nothing."""
+        """Throw the connection away, and give its place in the pool back."""
         if self._is_owned and self._connection is not None:
             for clean_up in (self._connection.invalidate, self._connection.close):
                 with suppress(Exception):
@@ -120,8 +123,8 @@ class UnitOfWork:
             self._connection = None
 
 
-def _leaves_doubt(error: BaseException | None) -> bool:
-    """Return whether nobody knows the state of a connection after an error."""
+def _has_unknown_state(error: BaseException | None) -> bool:
+    """Return whether an error leaves a connection in a state that nobody knows."""
     return error is not None and (not isinstance(error, Exception) or classify(error) is Failure.OUTAGE)
 
 
@@ -152,8 +155,8 @@ def begin_savepoint(connection: Connection) -> Transaction:
     driver_connection: Any = connection.connection.dbapi_connection
     # MySQL accepts a SAVEPOINT in autocommit, stores the row, and fails at the RELEASE. Its drivers have this
     # method.
-    has_autocommit = getattr(driver_connection, "get_autocommit", lambda: False)
-    if has_autocommit():
+    get_autocommit = getattr(driver_connection, "get_autocommit", lambda: False)
+    if get_autocommit():
         raise ConfigurationError(
             "The connection is in autocommit, so there is no transaction to join: give the session "
             "an engine with ordinary transactions."

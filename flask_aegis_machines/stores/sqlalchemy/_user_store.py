@@ -17,8 +17,8 @@ from flask_aegis_machines._records import User
 from flask_aegis_machines.stores import UserStore
 
 from ._doctor import problems_of_users
-from ._identities import bind_type, column_value
-from ._model import is_text, mapper_of, unpadded
+from ._identity_values import bind_type, column_value
+from ._model_checks import is_text, mapper_of, unpadded
 from ._transactions import SessionFactory, Transactions
 from ._unit_of_work import UnitOfWork
 

@@ -130,13 +130,13 @@ TRIGGERED = [
     SetUp(
         "a temporary table in the way",
         engine=on_connect("CREATE TEMP TABLE machine AS SELECT * FROM main.machine"),
-        **refused(NO_KEY, doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"]),
+        **refused(NO_KEY, doctor=["A temporary table hides machine"]),
     ),
     SetUp(
         "a temporary table with a key in the way",
         engine=on_connect(TEMPORARY),
         check="bound bound",
-        doctor=[NO_FOREIGN_KEY, "A temporary table hides machine"],
+        doctor=["A temporary table hides machine"],
         is_beyond=True,
     ),
     SetUp(

@@ -65,14 +65,16 @@ def child(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stores take this process for a child of the one that made them, as after a fork."""
     real = os.getpid()
     monkeypatch.setattr(_engines.os, "getpid", lambda: real + 1)
-    monkeypatch.setattr(_engines, "_processes", {real: _engines._processes.get(real, _engines._Process())})
+    monkeypatch.setattr(
+        _engines, "_processes", {real: _engines._processes.get(real, _engines._UsedEngines())}
+    )
     monkeypatch.setattr(_engines, "_inherited_pools", [])
 
 
 @on("sqlite")
 def test_two_threads_prepare_an_engine_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that waited for the lock finds the engine prepared."""
-    process = _engines._processes.setdefault(os.getpid(), _engines._Process())
+    process = _engines._processes.setdefault(os.getpid(), _engines._UsedEngines())
 
     class OtherThreadFirst:
         def __enter__(self) -> None:
@@ -83,14 +85,14 @@ def test_two_threads_prepare_an_engine_once(engine: Engine, monkeypatch: pytest.
 
     monkeypatch.setattr(process, "lock", OtherThreadFirst())
     pool = engine.pool
-    _engines.admit(engine, os.getpid() + 1)
+    _engines.prepare_engine(engine, os.getpid() + 1)
     assert engine.pool is pool
 
 
 def test_an_engine_that_nobody_uses_is_not_kept(tmp_path: Path) -> None:
     """A host may make an engine for each tenant, and let go of it."""
     engine = create_engine(f"sqlite:///{tmp_path}/tenant.db", poolclass=QueuePool)
-    _engines.admit(engine, os.getpid())
+    _engines.prepare_engine(engine, os.getpid())
     pool = ref(engine.pool)
     del engine
     gc.collect()

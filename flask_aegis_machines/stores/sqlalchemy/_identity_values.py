@@ -1,4 +1,4 @@
-"""What the identity of a token is in the column that it is looked up in."""
+"""Converts the identity of a token to a value of the column that it is looked up in."""
 
 from __future__ import annotations
 

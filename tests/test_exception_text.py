@@ -6,7 +6,7 @@ import pytest
 
 from flask_aegis_machines import AegisMachinesError, StoreFailure
 from flask_aegis_machines._errors import UserNotFound
-from flask_aegis_machines._safe_text import describe
+from flask_aegis_machines._exception_text import describe
 
 
 def raised(error: BaseException) -> BaseException:
@@ -24,7 +24,7 @@ def test_own_exceptions_are_described_by_their_text() -> None:
 @pytest.mark.parametrize("error", [ValueError("S3cret"), KeyError("S3cret"), KeyboardInterrupt("S3cret")])
 def test_other_exceptions_are_described_without_their_text(error: BaseException) -> None:
     """Only the class and the place that raised it are shown."""
-    assert describe(raised(error)).startswith(f"{type(error).__name__} at test_safe_text.py:")
+    assert describe(raised(error)).startswith(f"{type(error).__name__} at test_exception_text.py:")
 
 
 def test_a_refusal_of_an_app_is_described_without_its_text() -> None:
@@ -33,12 +33,12 @@ def test_a_refusal_of_an_app_is_described_without_its_text() -> None:
     class TooMany(UserNotFound):
         """A refusal of an app."""
 
-    assert describe(raised(TooMany("S3cret"))).startswith("TooMany at test_safe_text.py:")
+    assert describe(raised(TooMany("S3cret"))).startswith("TooMany at test_exception_text.py:")
 
 
 def test_an_own_exception_without_text_is_described_by_its_class() -> None:
     """A refusal that was raised without a message does not become an empty line."""
-    assert describe(raised(UserNotFound())).startswith("UserNotFound at test_safe_text.py:")
+    assert describe(raised(UserNotFound())).startswith("UserNotFound at test_exception_text.py:")
 
 
 @pytest.mark.parametrize("error", [ValueError("S3cret"), AegisMachinesError()])

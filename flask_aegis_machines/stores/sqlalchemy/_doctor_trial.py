@@ -43,10 +43,14 @@ def try_binding(
 
     Returns:
         One sentence for each step that failed.
+
+    Raises:
+        Refusal: The hook refused the user.
+        StoreFailure: A statement or the hook failed.
     """
     facts: Any = {**dict.fromkeys(MACHINE_FIELDS, ""), "machine_code": uuid.uuid4().hex}
     machine = Machine(**facts)
-    row, rival = row_of(machine, user), row_of(machine, user)
+    row, duplicate = row_of(machine, user), row_of(machine, user)
 
     def try_out(unit: UnitOfWork) -> list[str]:
         is_replica = _IS_REPLICA.get(unit.dialect.name)
@@ -66,15 +70,15 @@ def try_binding(
             return ["The trial failed: the table does not show the row that was stored. Look for triggers."]
         if not binding.insert.conflicting(unit.connection, machine.machine_code):
             return ["The trial failed: the stored row cannot be locked FOR SHARE."]
-        if _insert_again(unit.connection, binding, rival, user):
+        if _insert_again(unit.connection, binding, duplicate, user):
             return ["The trial failed: the code was stored a second time. Look at its unique key."]
         return []
 
     return transactions.run(try_out)
 
 
-def _insert_again(connection: Connection, binding: Binding, rival: Mapping[str, Any], user: User) -> bool:
+def _insert_again(connection: Connection, binding: Binding, duplicate: Mapping[str, Any], user: User) -> bool:
     try:
-        return binding.insert.one(connection, {**binding.constants, **rival}, user)
+        return binding.insert.one(connection, {**binding.constants, **duplicate}, user)
     except IntegrityError:
         return False
