@@ -66,7 +66,8 @@ def add_commands(
     for command in (doctor, show, print_openapi, import_file):
         # On the command and not on the group: with cli_group=None Flask takes the commands out of the group.
         command_of_blueprint = copy(command)
-        command_of_blueprint.context_settings = {"obj": _Mounted(users, machines, authenticate, refusals)}
+        mounted = _Mounted(users, machines, authenticate, refusals)
+        command_of_blueprint.context_settings = {**command.context_settings, "obj": mounted}
         blueprint.cli.add_command(command_of_blueprint)
 
 
@@ -101,8 +102,8 @@ def doctor(mounted: _Mounted, trial: bool, with_hook: bool) -> None:
         raise SystemExit(1)
 
 
-@click.command("show")
-@click.argument("machine_code")
+@click.command("show", context_settings={"ignore_unknown_options": True})  # a code may begin with a hyphen
+@click.argument("machine_code", type=click.UNPROCESSED)
 @with_appcontext
 @_pass_mounted
 def show(mounted: _Mounted, machine_code: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ._errors import ConfigurationError
 from ._exception_text import describe
+from ._sync_functions import require_sync
 from .stores import Notice
 
 __all__ = [
@@ -67,10 +68,12 @@ def check(config: Mapping[str, Any]) -> None:
         config: The config of the app.
 
     Raises:
-        ConfigurationError: A value is neither a bool nor a callable.
+        ConfigurationError: A value is neither a bool nor a sync callable.
     """
     for key in DEFAULTS:
-        if not callable(config.get(key)):
+        if callable(config.get(key)):
+            require_sync(key, config[key])
+        else:
             get_flag(config, key)
 
 

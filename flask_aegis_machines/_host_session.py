@@ -41,12 +41,15 @@ def ending_session(
         A callable for ``create_blueprint(authenticate=…)``. It rolls the session back after ``authenticate``,
         whether that returned or raised. It raises ``ConfigurationError`` where this would undo rows that are
         pending in the session, or that ``authenticate`` has written. It cannot see what was flushed before,
-        nor SQL that was executed as text: those are undone.
+        nor what was written by bulk methods, on the session's connection, or by SQL as text: those are
+        undone.
 
     Raises:
-        ConfigurationError: ``authenticate`` is async.
+        ConfigurationError: ``authenticate`` is async, or ``session`` is no callable.
     """
     require_sync("authenticate", authenticate)
+    if not callable(session):
+        raise ConfigurationError("session must be a callable that returns a Session, such as db.session.")
 
     @wraps(authenticate)
     def authenticate_and_end() -> object | None:

@@ -30,6 +30,7 @@ from ._reporting import RequestInfo
 from ._request_schemas import AEGISSPEED_ID, AFTER, LIMIT, MACHINE_CODE, MAX_PAGE, machine_from, require_user
 from ._request_scopes import request_scopes
 from ._responses import make_rate_limit_response, make_response
+from ._sync_functions import require_finished
 from ._validation import ValidatedDocument
 from .identity import Authenticate
 from .stores import MachineStore, UserStore
@@ -131,10 +132,13 @@ class Pipeline(ABC):
             identity = self._authenticate()
         except WerkzeugUnauthorized:
             raise Unauthorized from None
-        except UserNotFound:  # answered with 10003 after the checks of the body
+        except UserNotFound as error:  # answered with 10003 after the checks of the body
+            if type(error).answer != UserNotFound.answer:  # a refusal of the app
+                raise
             info.is_authenticating = False
             return None
         info.is_authenticating = False
+        require_finished("authenticate", identity)
         if identity is None or identity is False or identity == "":
             raise Unauthorized
         return str(identity)
@@ -165,7 +169,7 @@ class RegisterMachine(Pipeline):
         # Made before the machine is bound: a failure here would answer 10005 for a machine that is bound.
         response = make_response(self.endpoint, _answers.REGISTERED, data)
         try:
-            self._machines.bind(machine, user)
+            require_finished("machines.bind()", self._machines.bind(machine, user))
         except MachineCodeTaken as taken:
             # Read here, and not before: a callable of the host may need a connection that the look-up held.
             if not (taken.by_same_user and _config.get_flag(current_app.config, _config.REPEAT_BY_OWNER)):

@@ -90,6 +90,9 @@ class Machine:
         return "<Machine, values withheld>"
 
 
+#: Why a user cannot own a machine.
+NO_USER_KEY = "the user has no key (NULL), so a machine could belong to nobody: give each user one"
+
 # A new fact also goes into _openapi_schemas.py (its meaning), stores/sqlalchemy/_mixins.py (its column, and
 # so a migration of every host) and testing/_sample.py. Clients that do not send it get 10400.
 #: The names of the fields that a client sends of a machine, in the order of the API document.

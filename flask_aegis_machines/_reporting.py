@@ -51,11 +51,14 @@ class RequestInfo:
 
     @property
     def user_key(self) -> object | None:
-        """Return the key of the user, redacted where the ID number or the AegisSpeed ID is the key."""
+        """Return the key of the user, redacted where it is the ID number, the AegisSpeed ID or the token."""
         if self.user is None:
             return None
-        is_secret = str(self.user.key) in (self.user.id_number, self.user.aegisspeed_id)
-        return redact(str(self.user.key)) if is_secret else self.user.key
+        key = str(self.user.key).strip()  # a CHAR column adds blanks
+        secrets = [self.user.id_number, self.user.aegisspeed_id]
+        if isinstance(self.user.key, str):
+            secrets.append(request.headers.get("Authorization", "").rpartition(" ")[2])
+        return redact(key) if key in secrets else self.user.key
 
     def __repr__(self) -> str:
         return "<RequestInfo, values withheld>"

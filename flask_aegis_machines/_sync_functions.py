@@ -1,12 +1,12 @@
-"""Refuses async functions where nobody would await them."""
+"""Refuses functions that have not run when their call returns: nobody would await or iterate them."""
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction
+from inspect import isasyncgen, isawaitable, iscoroutine, iscoroutinefunction, isgenerator
 
 from ._errors import ConfigurationError
 
-__all__ = ["require_sync"]
+__all__ = ["require_finished", "require_sync"]
 
 
 def require_sync(argument: str, function: object) -> None:
@@ -22,3 +22,21 @@ def require_sync(argument: str, function: object) -> None:
     call = getattr(function, "__call__", None)  # noqa: B004  # its kind is asked for, not whether it is there
     if iscoroutinefunction(function) or iscoroutinefunction(call):
         raise ConfigurationError(f"{argument} must be a sync function: nobody would await an async one.")
+
+
+def require_finished(argument: str, result: object) -> None:
+    """Require that a call has run: a decorator may hide that its function is async, or a generator.
+
+    Args:
+        argument: Name of the argument that the function was passed as.
+        result: What the call returned.
+
+    Raises:
+        ConfigurationError: It waits for somebody to await or to iterate it.
+    """
+    if isawaitable(result) or isgenerator(result) or isasyncgen(result):
+        if iscoroutine(result):
+            result.close()  # otherwise Python warns that it was never awaited
+        raise ConfigurationError(
+            f"{argument} returned before it had run: pass a sync function that does not yield."
+        )

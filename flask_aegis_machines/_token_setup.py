@@ -6,6 +6,7 @@ from flask import Flask
 
 __all__ = [
     "PLACEHOLDER_SECRETS",
+    "lacks_key_for",
     "problems_of_jwt",
     "problems_of_keys",
     "problems_of_login",
@@ -59,9 +60,7 @@ def problems_of_keys(app: Flask) -> list[str]:
         At most one sentence, which says what to do. Empty where the app chooses a key for each token
         (``decode_key_loader``).
     """
-    from flask_jwt_extended.default_callbacks import default_decode_key_callback
-
-    if app.extensions["flask-jwt-extended"]._decode_key_callback is not default_decode_key_callback:
+    if _chooses_keys(app):
         return []
     algorithm = app.config["JWT_ALGORITHM"]
     if algorithm not in _SECRET_BYTES:
@@ -73,6 +72,32 @@ def problems_of_keys(app: Flask) -> list[str]:
     if length < needed:
         return [f"The secret has {length} bytes: {algorithm} needs {needed} random ones as JWT_SECRET_KEY."]
     return []
+
+
+def lacks_key_for(token: str, app: Flask) -> bool:
+    """Return whether the app, which chooses a key for each token (``decode_key_loader``), has none for this.
+
+    Args:
+        token: The token, not verified.
+        app: The app, with a ``JWTManager``.
+    """
+    import jwt
+
+    if not _chooses_keys(app):
+        return False
+    try:
+        header = jwt.get_unverified_header(token)
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return app.extensions["flask-jwt-extended"]._decode_key_callback(header, claims) is None
+    except Exception:
+        return False
+
+
+def _chooses_keys(app: Flask) -> bool:
+    from flask_jwt_extended.default_callbacks import default_decode_key_callback
+
+    chosen = app.extensions["flask-jwt-extended"]._decode_key_callback
+    return chosen is not default_decode_key_callback
 
 
 def problems_of_login(app: Flask) -> list[str]:

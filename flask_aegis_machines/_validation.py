@@ -131,5 +131,5 @@ class Schema:
 
 
 def _without_content(value: object) -> object:
-    """Replace a list or object by an empty one: Cerberus copies values in full, however deep they are."""
-    return type(value)() if isinstance(value, (dict, list)) else value
+    """Replace what no field may hold by an empty list: Cerberus copies values in full, however deep."""
+    return value if value is None or isinstance(value, (str, int, float)) else []

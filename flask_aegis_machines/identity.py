@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ._errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
 from ._host_session import ending_session
 from ._sync_functions import require_sync
-from ._token_setup import problems_of_jwt, problems_of_keys, problems_of_login
+from ._token_setup import lacks_key_for, problems_of_jwt, problems_of_keys, problems_of_login
 
 __all__ = [
     "Authenticate",
@@ -63,6 +63,8 @@ def jwt_identity() -> object:
     except (AttributeError, jwt.exceptions.InvalidKeyError, RuntimeError, TypeError, ValueError):
         if _can_decode():
             raise
+        if lacks_key_for(_token(), current_app):  # such as one with a key ID that the host does not know
+            raise Unauthorized from None
         raise ConfigurationError(
             "Flask-JWT-Extended cannot verify a token: set JWT_SECRET_KEY or, for RS256, ES256 and the like, "
             "JWT_PUBLIC_KEY to a key that suits JWT_ALGORITHM."

@@ -87,6 +87,15 @@ class TestShow:
         result = invoke(app, "show", code)
         assert (result.exit_code, result.output) == (1, "Error: This machine code is not bound.\n")
 
+    @pytest.mark.parametrize("start", ["-", "--"])
+    def test_a_code_may_begin_with_hyphens(
+        self, app: Flask, machines: MemoryMachineStore, start: str
+    ) -> None:
+        """It is no option, and no message repeats it."""
+        code = start + CODE[len(start) :]
+        machines.bind(make_machine(code), FIRST)
+        assert invoke(app, "show", code).exit_code == 0
+
     def test_a_deleted_owner_is_shown_as_gone(self, machines: MemoryMachineStore) -> None:
         """The machine stays bound to the key of a user who was deleted."""
         machines.bind(make_machine(), FIRST)

@@ -38,6 +38,16 @@ def test_mount_leaves_callables_for_the_request() -> None:
         _config.check({"AEGIS_MACHINES_REGISTER_OPEN": "false"})
 
 
+def test_an_async_callable_is_refused_at_mount() -> None:
+    """Nobody would await it, so every request would fail."""
+
+    async def is_open() -> bool:
+        return True
+
+    with pytest.raises(ConfigurationError, match="AEGIS_MACHINES_GET_OPEN must be a sync function"):
+        _config.check({"AEGIS_MACHINES_GET_OPEN": is_open})
+
+
 class TestProblems:
     """What ``doctor`` says about the config."""
 

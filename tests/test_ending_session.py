@@ -203,6 +203,12 @@ def test_an_async_function_is_refused(session: Any) -> None:
         ending_session(authenticate, session)
 
 
+def test_a_session_that_is_no_callable_is_refused(engine: Engine) -> None:
+    """A session of the set-up would serve every thread."""
+    with sessionmaker(engine)() as one, pytest.raises(ConfigurationError, match="session must be a callable"):
+        ending_session(lambda: 1, one)
+
+
 def test_a_store_in_the_host_s_transaction_is_refused(session: Any) -> None:
     """The rollback would undo what the host's transaction holds, our row included."""
 

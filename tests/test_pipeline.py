@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import wraps
 
 import pytest
 from flask import Flask, abort
@@ -196,3 +198,61 @@ def test_a_429_of_another_view_is_left_alone() -> None:
     app.register_blueprint(blueprint)
     answer = app.test_client().get("/theirs")
     assert (answer.status_code, answer.mimetype) == (429, "text/html")
+
+
+def traced(function: Callable[..., object]) -> Callable[..., object]:
+    """Decorate a function as many libraries do, which hides whether it is async."""
+
+    @wraps(function)
+    def call(*arguments: object) -> object:
+        return function(*arguments)
+
+    return call
+
+
+class AsyncMachines(MemoryMachineStore):
+    """A store that binds nothing unless somebody awaits it."""
+
+    @traced
+    async def bind(self, machine: Machine, user: User) -> None:
+        super().bind(machine, user)
+
+
+def test_a_binding_that_has_not_run_is_no_success(caplog: pytest.LogCaptureFixture) -> None:
+    """A decorator hides at mount that a method is async; no 200 is given for it."""
+    machines = AsyncMachines()
+    app = Flask("host")
+    app.register_blueprint(
+        create_blueprint(users=MemoryUserStore([FIRST]), machines=machines, authenticate=lambda: 1)
+    )
+    assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10005")
+    assert "machines.bind() returned before it had run" in caplog.text
+    assert machines.owner_of(example()["machine_code"]) is None
+
+
+def test_an_authentication_that_has_not_run_identifies_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """A lambda hides that it is async."""
+
+    async def authenticate() -> int:
+        return 1
+
+    app = Flask("host")
+    stores = {"users": MemoryUserStore([FIRST]), "machines": MemoryMachineStore()}
+    app.register_blueprint(create_blueprint(**stores, authenticate=lambda: authenticate()))
+    assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10005")
+    assert "authenticate returned before it had run" in caplog.text
+
+
+def test_a_user_without_a_key_owns_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A code would be taken for ever, by nobody."""
+
+    class Keyless(MemoryUserStore):
+        def get(self, identity: str) -> User | None:
+            return replace(FIRST, key=None)
+
+    app = Flask("host")
+    machines = MemoryMachineStore()
+    app.register_blueprint(create_blueprint(users=Keyless(), machines=machines, authenticate=lambda: 1))
+    assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10005")
+    assert "the user has no key (NULL)" in caplog.text
+    assert machines.owner_of(example()["machine_code"]) is None

@@ -17,6 +17,7 @@ from flask_aegis_machines import (
     MachineCodeTaken,
     Refusal,
     User,
+    UserNotFound,
     create_blueprint,
     openapi,
 )
@@ -85,6 +86,19 @@ def test_a_refusal_keeps_the_shape_of_the_endpoint() -> None:
     expected = {"status": 403, "code": "20002", "info": "This account is suspended", "result": False}
     assert answer.json == expected
     assert client.post(GET.path, json={}).json["data"] == {}
+
+
+def test_a_refusal_that_is_a_kind_of_ours_keeps_its_answer() -> None:
+    """An app may say more than that there is no such user."""
+
+    class Banned(UserNotFound):
+        answer = Suspended.answer
+
+    def authenticate() -> object:
+        raise Banned
+
+    answer = mounted(Suspended(), authenticate=authenticate).test_client().post(REGISTER.path, json=example())
+    assert answer.json["code"] == "20002"
 
 
 def test_declared_refusals_are_in_the_document() -> None:

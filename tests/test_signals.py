@@ -19,7 +19,7 @@ from sqlalchemy.orm import sessionmaker
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.test import TestResponse
 
-from flask_aegis_machines import Machine, create_blueprint
+from flask_aegis_machines import Machine, bearer, create_blueprint
 from flask_aegis_machines._answers import Answer
 from flask_aegis_machines._endpoint_definitions import ENDPOINTS, GET, REGISTER, VERIFY, Endpoint
 from flask_aegis_machines._redaction import redact
@@ -341,6 +341,32 @@ class TestAudit:
         (record,) = caplog.records
         assert record.user_key == received[0][1]["user_key"] == redact(key)  # type: ignore[attr-defined]
         assert key not in caplog.text
+
+    def test_a_padded_key_is_redacted(
+        self, app: Flask, client: FlaskClient, users: MemoryUserStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A CHAR column adds blanks to the ID number that is the key."""
+        users.add(replace(FIRST, key=FIRST.id_number + "  "))
+        caplog.set_level(logging.INFO, LOGGER.name)
+        headers = authorization(app, FIRST.id_number + "  ")
+        assert client.post(REGISTER_PATH, json=example(), headers=headers).status_code == 200
+        assert FIRST.id_number not in caplog.text
+
+    def test_a_token_that_is_a_key_is_redacted(
+        self, received: Received, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An API token in a column of the users is the key, unless the host names another."""
+        token = "sk-3f1c9a-of-the-first-user"
+        app = Flask("host")
+        users = MemoryUserStore([replace(FIRST, key=token)])
+        app.register_blueprint(
+            create_blueprint(users=users, machines=MemoryMachineStore(), authenticate=bearer(str))
+        )
+        caplog.set_level(logging.INFO, LOGGER.name)
+        headers = {"Authorization": f"Bearer {token}"}
+        assert app.test_client().post(REGISTER_PATH, json=example(), headers=headers).status_code == 200
+        assert len(caplog.records) == 1
+        assert token not in caplog.text
 
     @pytest.mark.parametrize("broken", ["filters", "handlers"])
     @pytest.mark.parametrize("code", CODES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import Any
 
 import pytest
@@ -206,6 +206,14 @@ class TestMachineFromDocument:
         with pytest.raises(InvalidRequest) as refusal:
             machine_from_document(document)
         assert refusal.value.errors == {"body": ["must be a JSON object"]}
+
+
+@pytest.mark.parametrize("value", [Lock(), {1, 2}, (1, (2,)), object(), b"x"], ids=type)
+def test_what_json_cannot_hold_is_refused(document: dict[str, Any], value: object) -> None:
+    """A task may pass anything, and gets the name of the field."""
+    with pytest.raises(InvalidRequest) as refused:
+        machine_from_document({**document, "machine_cpu": value})
+    assert list(refused.value.errors) == ["machine_cpu"]
 
 
 def test_checked_fields_show_no_value(document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from threading import Lock
 
-from flask_aegis_machines._errors import MachineCodeTaken
+from flask_aegis_machines._errors import MachineCodeTaken, StoreFailure
 from flask_aegis_machines._records import Machine, Owner, User
 
 from . import MachineStore, UserStore
@@ -52,6 +52,8 @@ class MemoryMachineStore(MachineStore):
             if (taken := self._bound.get(machine.machine_code)) is not None:
                 raise MachineCodeTaken(by_same_user=Owner(taken[1]).is_user(user))
             registered_at = machine.registered_at or datetime.now(timezone.utc)
+            if registered_at.tzinfo is None:
+                raise StoreFailure("registered_at has no time zone: pass a datetime in UTC")
             registered = replace(machine, registered_at=registered_at)
             self._bound[machine.machine_code] = (registered, user.key)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from flask_aegis_machines._errors import MachineCodeTaken
-from flask_aegis_machines._records import User
+from flask_aegis_machines._records import Owner, User
 from flask_aegis_machines.stores import MachineStore
 
 from ._machine_store_races import MachineStoreRaces
@@ -70,6 +70,9 @@ class MachineStoreContract(MachineStoreRaces):
         with pytest.raises(MachineCodeTaken) as taken:
             store.bind(replace(make_machine(), machine_cpu="another"), owners[0])
         assert taken.value.by_same_user
+        owner = reopened.owner_of(make_machine().machine_code)
+        assert owner is not None
+        assert [owner.is_user(user) for user in owners] == [True, False]
         (kept,) = reopened.list_for(owners[0])
         assert kept.machine_cpu == make_machine().machine_cpu
 
@@ -135,13 +138,16 @@ class MachineStoreContract(MachineStoreRaces):
         except NotImplementedError:
             pytest.skip("This store does not override find().")
         (kept,) = reopened.list_for(first)
-        assert found == (kept, first.key)
+        assert found is not None
+        assert found[0] == kept
+        assert Owner(found[1]).is_user(first)
         twin = make_machine().machine_code.upper()
         assert reopened.find(twin) is None
         store.bind(make_machine(twin), second)
         found = reopened.find(twin)
         assert found is not None
-        assert (found[0].machine_code, found[1]) == (twin, second.key)
+        assert found[0].machine_code == twin
+        assert Owner(found[1]).is_user(second)
 
     def test_many_are_bound_as_each_would_be(
         self, store: MachineStore, reopened: MachineStore, owners: tuple[User, User]

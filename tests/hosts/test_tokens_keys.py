@@ -114,6 +114,24 @@ def test_a_host_that_changes_its_keys() -> None:
     assert [ask(client, token) for token in (mixed, unknown)] == ["10401", "10401"]
 
 
+@pytest.mark.parametrize(("key", "code"), [(None, "10401"), (7, "10005")], ids=["none", "number"])
+def test_a_token_for_which_the_host_has_no_key(key: Any, code: str) -> None:
+    """A client may name any key in a token: no error of the server follows. A key of a wrong type is one."""
+    app = jwt_host(JWT_SECRET_KEY=None)
+    manager_of(app).decode_key_loader(lambda header, payload: key)
+    token = jwt.encode(claims(), SECRET, "HS256", headers={"kid": "forged"})
+    assert ask(app.test_client(), token) == code
+
+
+def test_a_key_loader_that_fails_for_a_token_is_the_host_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it raises on the second call is no verdict on the token."""
+    app = jwt_host(JWT_SECRET_KEY=None)
+    keys = iter([7, 7])
+    manager_of(app).decode_key_loader(lambda header, payload: next(keys))
+    token = jwt.encode(claims(), SECRET, "HS256")
+    assert ask(app.test_client(), token) == "10005"
+
+
 def test_the_secret_of_flask_will_do() -> None:
     """A host without a JWT_SECRET_KEY signs with its SECRET_KEY."""
     app = jwt_host(JWT_SECRET_KEY=None, SECRET_KEY=SECRET)

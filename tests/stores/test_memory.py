@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flask_aegis_machines import MachineCodeTaken, User
+from flask_aegis_machines import MachineCodeTaken, StoreFailure, User
 from flask_aegis_machines.stores import memory
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from flask_aegis_machines.testing import MachineStoreContract, UserStoreContract, make_machine
@@ -55,6 +55,14 @@ def test_the_list_is_in_the_order_of_the_timestamps() -> None:
     store.bind(new, FIRST)
     store.bind(replace(old, registered_at=datetime(2020, 1, 1, tzinfo=timezone.utc)), FIRST)
     assert [each.machine_code for each in store.list_for(FIRST)] == [old.machine_code, new.machine_code]
+
+
+def test_a_timestamp_without_a_zone_is_refused() -> None:
+    """It cannot be compared with the others, so the list of its owner would fail."""
+    store = MemoryMachineStore()
+    with pytest.raises(StoreFailure, match="registered_at has no time zone"):
+        store.bind(replace(make_machine(), registered_at=datetime(2020, 1, 1)), FIRST)
+    assert store.list_for(FIRST) == []
 
 
 def test_nobody_comes_between_the_look_and_the_insert(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from flask_aegis_machines._records import Machine, Owner, User
 
 from ._catalog import Catalog
 from ._failures import NO_KEY, NothingStored
+from ._hooks import Within, call_within
 from ._insert import CHANGED, Insert, is_expression
 from ._model_checks import constants_of, unpadded
 from ._rollback_check import require_undoable
@@ -46,7 +47,7 @@ class Binding:
         self,
         mapper: Mapper[Any],
         columns: Mapping[str, Column[Any]],
-        within: Callable[[Connection, Machine, User], object] | None,
+        within: Within | None,
     ) -> None:
         code, attempt, owner = columns["machine_code"], columns["attempt"], columns["user_id"]
         self.within = within
@@ -94,7 +95,7 @@ class Binding:
                 violation = error
         if is_stored:
             if self.within is not None:
-                self.within(unit.connection, machine, user)
+                call_within(self.within, unit, machine, user)
             must_be_read_back = table.must_be_read_back or self.within is not None
             if must_be_read_back and not self.insert.read_back(unit.connection, [(row, user)]):
                 raise NothingStored(CHANGED)

@@ -14,6 +14,7 @@ from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import Notice
 
 from ._binding import Binding
+from ._hooks import call_within
 from ._rollback_check import require_undoable
 from ._transactions import Transactions
 from ._unit_of_work import UnitOfWork
@@ -65,7 +66,7 @@ def try_binding(
         if not binding.insert.one(unit.connection, {**binding.constants, **row}, user):
             return ["The trial failed: the database stored no row. Look for triggers that skip rows."]
         if binding.within is not None:
-            binding.within(unit.connection, machine, user)
+            call_within(binding.within, unit, machine, user)
         if not binding.insert.read_back(unit.connection, [(row, user)]):
             return ["The trial failed: the table does not show the row that was stored. Look for triggers."]
         if not binding.insert.conflicting(unit.connection, machine.machine_code):

@@ -64,8 +64,13 @@ def require_separate_connections(engine: Engine) -> None:
         engine: The engine of the host.
 
     Raises:
-        ConfigurationError: It has such a pool. In-memory SQLite is accepted, since it needs one.
+        ConfigurationError: It has such a pool, or is async. In-memory SQLite is accepted, since it needs one.
     """
+    if getattr(engine.dialect, "is_async", False):
+        raise ConfigurationError(
+            "The engine is async, and the stores are not: give them a sessionmaker on an engine with a sync "
+            "driver."
+        )
     if isinstance(engine.pool, (StaticPool, SingletonThreadPool)) and not _is_in_memory(engine):
         raise ConfigurationError(
             f"The engine's {type(engine.pool).__name__} shares one connection with your own code, so a "

@@ -68,7 +68,7 @@ def _uuid(identity: str, *, as_uuid: bool) -> UUID | str | None:
         value = UUID(identity)
     except ValueError:
         return None
-    return value if as_uuid else identity
+    return value if as_uuid else str(value)
 
 
 def _accepted(identity: str, column: Column[Any], dialect: Dialect) -> object | None:

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Literal, TypeAlias
+from functools import cache, cached_property, partial
+from typing import Any, Literal
 
 from flask import Flask
 from sqlalchemy import bindparam, or_, select, update
-from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
-from flask_aegis_machines._records import MACHINE_FIELDS, Machine, Owner, User
+from flask_aegis_machines._records import MACHINE_FIELDS, NO_USER_KEY, Machine, Owner, User
 from flask_aegis_machines._sync_functions import require_sync
 from flask_aegis_machines.stores import MachineStore
 
 from ._binding import Binding
 from ._doctor import problems_of_machines
 from ._doctor_trial import try_binding
+from ._hooks import Values, Within, call_values
 from ._model_checks import machine_columns, mapper_of, unpadded
 from ._transactions import SessionFactory, Transactions
 from ._unit_of_work import UnitOfWork
 
 __all__ = ["SQLAlchemyMachineStore"]
 
-Hook: TypeAlias = Callable[[Connection, Machine, User], object]
-Values: TypeAlias = Callable[[Machine, User], Mapping[str, Any]]
+# Servers limit the values of one statement; the least is 65,535 (PostgreSQL).
+_MOST_AT_ONCE = 1000
 
 
 class SQLAlchemyMachineStore(MachineStore):
@@ -65,7 +66,7 @@ class SQLAlchemyMachineStore(MachineStore):
         *,
         transaction: Literal["own", "host"] = "own",
         deadline: float = 4.0,
-        within: Hook | None = None,
+        within: Within | None = None,
         values: Values | None = None,
     ) -> None:
         for name, function in (("within", within), ("values", values)):
@@ -74,7 +75,7 @@ class SQLAlchemyMachineStore(MachineStore):
             require_sync(name, function)
         mapper = mapper_of(model)
         self._columns = columns = machine_columns(mapper, filled_by_host=values is not None)
-        code, self._registered_at = columns["machine_code"], columns["registered_at"]
+        self._code, self._registered_at = code, _ = columns["machine_code"], columns["registered_at"]
         self._owner = owner = columns["user_id"]
         self._unpadded = unpadded(owner)
         self._values = values
@@ -86,49 +87,55 @@ class SQLAlchemyMachineStore(MachineStore):
         self._transactions = Transactions(session, mapper, write, transaction, deadline)
         self._binding = Binding(mapper, columns, within)
         self._find_owner = select(code, owner).where(code == bindparam("code"))
-        machines = select(owner, *(columns[name] for name in (*MACHINE_FIELDS, "registered_at")))
+        machines = select(*(columns[name] for name in (*MACHINE_FIELDS, "registered_at")), owner)
         self._find_machine = machines.where(code == bindparam("code"))
-        page = machines.where(owner == bindparam("owner")).order_by(self._registered_at, code)
-        self._first_page = page.limit(bindparam("limit"))
-        self._find_start = select(self._registered_at, owner, code).where(
-            code == bindparam("after"), owner == bindparam("owner")
-        )
-        # This form lets every server read on from `start` in an index over owner, registered_at and code.
-        # Its start is a value: MariaDB reads from the beginning where it is a subquery.
-        beyond = or_(self._registered_at > bindparam("start"), code > bindparam("after"))
-        self._next_page = self._first_page.where(self._registered_at >= bindparam("start"), beyond)
+        self._machines = machines
 
     @property
     def joins_host_transaction(self) -> bool:
         """Whether bindings are part of the transaction of the host's session (``transaction="host"``)."""
         return self._transactions.joins_host
 
+    # A foreign key has the type of the users' key only when their model has been imported, which may be later
+    # than this store is made. So statements that compare it are made at first use.
+    @cached_property
+    def _first_page(self) -> Select[Any]:
+        page = self._machines.where(self._owner == bindparam("owner"))
+        return page.order_by(self._registered_at, self._code).limit(bindparam("limit"))
+
+    @cached_property
+    def _find_start(self) -> Select[Any]:
+        return select(self._registered_at, self._owner, self._code).where(
+            self._code == bindparam("after"), self._owner == bindparam("owner")
+        )
+
+    @cached_property
+    def _next_page(self) -> Select[Any]:
+        # This form lets every server read on from `start` in an index over owner, registered_at and code.
+        # Its start is a value: MariaDB reads from the beginning where it is a subquery.
+        beyond = or_(self._registered_at > bindparam("start"), self._code > bindparam("after"))
+        return self._first_page.where(self._registered_at >= bindparam("start"), beyond)
+
     def check_mount(self, app: Flask) -> None:
-        with app.app_context():
-            self._transactions.check_engine()
+        self._transactions.check_engine(app)
 
     def request_scope(self) -> AbstractContextManager[None]:
-        # A bind() of a subclass, or values=, may need a connection of the pool while the look-up holds one. A
+        # A method of a subclass, or values=, may need a connection of the pool while the look-up holds one. A
         # hook that counts must read no older snapshot than that of the INSERT (REPEATABLE READ).
-        is_extended = type(self).bind is not SQLAlchemyMachineStore.bind
-        return self._transactions.request_scope(share=not (is_extended or self._has_hooks))
+        is_extended = any(
+            getattr(type(self), method) is not getattr(SQLAlchemyMachineStore, method)
+            for method in ("bind", "owner_of", "list_for")
+        )
+        return self._transactions.join_request_scope(share=not (is_extended or self._has_hooks))
 
     def bind(self, machine: Machine, user: User) -> None:
-        row: dict[str, object] = {}  # the same in each try
-
-        def insert(unit: UnitOfWork) -> None:
-            if not row:
-                row.update(self._row(machine, user))
-            self._binding.bind(machine, user, row, unit)
-
-        self._transactions.run(insert)
+        # The same row in each try. It is in no variable of this frame, which error reporters read.
+        make_row = cache(partial(self._row, machine, user))
+        self._transactions.run(lambda unit: self._binding.bind(machine, user, make_row(), unit))
 
     def owner_of(self, machine_code: str) -> Owner | None:
-        rows = self._read(self._find_owner, {"code": machine_code})
-        owners = [self._unpadded(owner) for code, owner in rows if code == machine_code]
-        if len(owners) > 1:
-            raise StoreFailure("the live table has several rows with one machine code: it has no unique key")
-        return Owner(owners[0]) if owners else None
+        row = self._read_one(self._find_owner, machine_code)
+        return None if row is None else Owner(self._unpadded(row[1]))
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
         values: dict[str, object] = {"owner": user.key, "limit": limit}
@@ -150,6 +157,9 @@ class SQLAlchemyMachineStore(MachineStore):
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
         if self.joins_host_transaction:
             return super().bind_many(bindings)  # each in a savepoint of its own
+        if len(bindings) > _MOST_AT_ONCE:
+            batches = [bindings[start:][:_MOST_AT_ONCE] for start in range(0, len(bindings), _MOST_AT_ONCE)]
+            return [refusal for batch in batches for refusal in self.bind_many(batch)]
         refusals: list[Refusal | None] = [None] * len(bindings)
         rows: dict[int, dict[str, object]] = {}
         for number, (machine, user) in enumerate(bindings):
@@ -164,10 +174,8 @@ class SQLAlchemyMachineStore(MachineStore):
         return refusals
 
     def find(self, machine_code: str) -> tuple[Machine, object] | None:
-        for owner, *row in self._read(self._find_machine, {"code": machine_code}):
-            if row[0] == machine_code:
-                return _machine(row), self._unpadded(owner)
-        return None
+        row = self._read_one(self._find_machine, machine_code)
+        return None if row is None else (_machine(row[:-1]), self._unpadded(row[-1]))
 
     def problems(self) -> list[str]:
         def ask(unit: UnitOfWork) -> list[str]:
@@ -186,11 +194,11 @@ class SQLAlchemyMachineStore(MachineStore):
         machines: list[Machine] = []
         while True:
             rows = self._read(statement, values)
-            machines += [_machine(row) for owner, *row in rows if self._is_owner(owner, user)]
+            machines += [_machine(row[:-1]) for row in rows if self._is_owner(row[-1], user)]
             if len(rows) < limit or len(machines) >= limit:
                 return machines[:limit]
             last = rows[-1]
-            statement, values = self._next_page, {**values, "after": last[1], "start": last[-1]}
+            statement, values = self._next_page, {**values, "after": last[0], "start": last[-2]}
 
     def _read(self, statement: Select[Any], values: dict[str, object]) -> list[Any]:
         def read(unit: UnitOfWork) -> list[Any]:
@@ -198,9 +206,18 @@ class SQLAlchemyMachineStore(MachineStore):
 
         return self._transactions.run(read)
 
+    def _read_one(self, statement: Select[Any], machine_code: str) -> Any:
+        """Return the one row with exactly this code, which is its first column."""
+        rows = [row for row in self._read(statement, {"code": machine_code}) if row[0] == machine_code]
+        if len(rows) > 1:
+            raise StoreFailure("the live table has several rows with one machine code: it has no unique key")
+        return rows[0] if rows else None
+
     def _row(self, machine: Machine, user: User) -> dict[str, object]:
         """Return the values of a new row by column key."""
         values = {name: getattr(machine, name) for name in MACHINE_FIELDS}
+        if user.key is None:
+            raise StoreFailure(NO_USER_KEY)
         registered_at = machine.registered_at or datetime.now(timezone.utc)
         if registered_at.tzinfo is None:
             raise StoreFailure("registered_at has no time zone: pass a datetime in UTC")
@@ -214,9 +231,7 @@ class SQLAlchemyMachineStore(MachineStore):
     def _host_values(self, machine: Machine, user: User) -> dict[str, object]:
         if self._values is None:
             return {}
-        given = self._values(machine, user)
-        if unknown := sorted(set(given) - set(self._attributes)):
-            raise ConfigurationError(f"values= returned {', '.join(unknown)}: the model has no such column.")
+        given = call_values(self._values, machine, user, self._attributes)
         return {self._attributes[name].key: value for name, value in given.items()}
 
     def _is_owner(self, key: object, user: User) -> bool:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import CHAR, Column, Enum, PrimaryKeyConstraint, String, Table, UniqueConstraint, inspect
+from sqlalchemy import (
+    CHAR,
+    TIMESTAMP,
+    Column,
+    DateTime,
+    Enum,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    inspect,
+)
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 
 from flask_aegis_machines._errors import ConfigurationError
 from flask_aegis_machines._records import MACHINE_FIELDS
@@ -64,6 +75,7 @@ def machine_columns(mapper: Mapper[Any], *, filled_by_host: bool) -> dict[str, C
     _require_unique_key(table, columns["machine_code"])
     for attribute in ("machine_code", "attempt"):
         _require_exact_text(columns[attribute])
+    _require_timestamp(columns["registered_at"])
     if not filled_by_host:
         _require_filled_columns(table, {*columns.values(), *constants_of(mapper, by_column=True)})
     return columns
@@ -100,9 +112,12 @@ def unpadded(column: Column[Any]) -> Callable[[Any], Any]:
     Args:
         column: A column of the host's model.
     """
-    if not isinstance(column.type, CHAR):
-        return lambda value: value
-    return lambda value: value.rstrip(" ") if isinstance(value, str) else value
+
+    def unpad(value: Any) -> Any:
+        # Asked at each call: a foreign key has no type before the model that it refers to is there.
+        return value.rstrip(" ") if isinstance(value, str) and isinstance(column.type, CHAR) else value
+
+    return unpad
 
 
 def _require_unique_key(table: Table, code: Column[Any]) -> None:
@@ -165,6 +180,15 @@ def _require_exact_text(column: Column[Any]) -> None:
         raise ConfigurationError(
             f"{table} has a type that stores equal values differently, or different ones alike, so a code "
             f"could get two owners: use String({_LENGTH}). Encrypt the facts of a machine instead."
+        )
+
+
+def _require_timestamp(column: Column[Any]) -> None:
+    """Require a date with a time; a type of the host may convert anything to it."""
+    if not isinstance(column.type, (DateTime, TIMESTAMP, TypeDecorator, UserDefinedType)):
+        raise ConfigurationError(
+            f"Column {column.name} of table {column.table.name} must hold a date and a time: use "
+            "DateTime(timezone=True)."
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from flask import Flask, has_app_context
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.base import Transaction
 from sqlalchemy.orm import Mapper, Session, scoped_session
@@ -31,6 +32,8 @@ class _RequestScope:
 
     def __init__(self) -> None:
         self.unit: UnitOfWork | None = None
+        #: Whether the store that comes next takes the connection, and needs no other meanwhile.
+        self.is_shared = False
 
     def take(self, bind: Engine | Connection) -> UnitOfWork | None:
         """Return the unit that is kept on this bind, and close one of another engine.
@@ -78,7 +81,7 @@ class Transactions:
             )
         if transaction not in ("own", "host"):
             raise ConfigurationError('transaction must be "own" or "host".')
-        if not isinstance(retry_timeout, (int, float)) or retry_timeout < 0:
+        if not isinstance(retry_timeout, (int, float)) or not retry_timeout >= 0:  # nor NaN
             raise ConfigurationError("deadline must be a number of seconds, such as 4.0.")
         self._session = session
         self._mapper = mapper
@@ -121,7 +124,7 @@ class Transactions:
                 unit.close(error)
                 raise
             else:
-                if scope is not None and keep_for_request:
+                if scope is not None and scope.is_shared and keep_for_request:
                     scope.unit = unit
                 else:
                     unit.close()
@@ -140,30 +143,54 @@ class Transactions:
         """Prepare the engine for this process, and let the calls of one request share a connection.
 
         Args:
-            share: Whether a look-up may keep its connection for the next call.
+            share: Whether the look-up of this store may keep its connection for the next call.
         """
-        if (pid := os.getpid()) != self._prepared_in:
-            with suppress(Exception):  # the call that needs the engine reports what is wrong with it
-                self._bind_of(self._session())
-                self._prepared_in = pid
-        if not share or self.joins_host:
-            yield
-            return
-        scope = _RequestScope()
+        self._prepare()
+        scope = _RequestScope() if share and not self.joins_host else None
         token = _request_scope.set(scope)
         try:
             yield
         finally:
             _request_scope.reset(token)
-            if scope.unit is not None:
+            if scope is not None and scope.unit is not None:
                 scope.unit.close()
 
-    def check_engine(self) -> None:
+    @contextmanager
+    def join_request_scope(self, *, share: bool) -> Iterator[None]:
+        """Prepare the engine for this process, and take the connection that the look-up keeps.
+
+        Args:
+            share: Whether the calls of this store need no other connection.
+        """
+        self._prepare()
+        if (scope := _request_scope.get()) is not None:
+            scope.is_shared = share and not self.joins_host
+        yield
+
+    def _prepare(self) -> None:
+        if (pid := os.getpid()) != self._prepared_in:
+            with suppress(Exception):  # the call that needs the engine reports what is wrong with it
+                self._bind_of(self._session())
+                self._prepared_in = pid
+
+    def check_engine(self, app: Flask) -> None:
         """Check the engine of the session, where the session can be asked for it already.
 
+        Args:
+            app: The app that the store is mounted in.
+
         Raises:
-            ConfigurationError: The engine shares one connection with the host.
+            ConfigurationError: The engine shares one connection with the host, or is async.
         """
+        bind = self._bind_at_mount()
+        if bind is None and not has_app_context():  # at whose end the host may end its sessions
+            with app.app_context():
+                bind = self._bind_at_mount()
+        if isinstance(bind, Engine):
+            require_separate_connections(bind)
+
+    def _bind_at_mount(self) -> object:
+        """Return the engine of the session; ``None`` if its extension needs a context, or comes later."""
         try:
             session: Any = self._session
             if not isinstance(session, scoped_session):
@@ -171,11 +198,9 @@ class Transactions:
             if isinstance(session, scoped_session):
                 # A session of its own: the host may still configure those that it will have.
                 session = session.session_factory()
-            bind = session.get_bind(self._mapper, clause=self._statement)
-        except Exception:  # the extension of the host is initialized later, or needs a request
-            return
-        if isinstance(bind, Engine):
-            require_separate_connections(bind)
+            return session.get_bind(self._mapper, clause=self._statement)
+        except Exception:
+            return None
 
     def connection_problem(self) -> str | None:
         """Try to connect once, without a retry, for the command ``doctor``.

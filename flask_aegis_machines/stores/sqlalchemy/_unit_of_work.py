@@ -50,6 +50,17 @@ class UnitOfWork:
             self._transaction = self._begin(self._connection)
         return self._connection
 
+    @property
+    def was_ended_by_hook(self) -> bool:
+        """Whether the transaction was ended on the connection itself, which still works."""
+        connection, transaction = self._connection, self._transaction
+        return (
+            connection is not None
+            and transaction is not None
+            and not transaction.is_active
+            and not connection.invalidated
+        )
+
     def commit(self) -> None:
         """Commit the transaction that has begun; release the savepoint in a transaction of the host."""
         transaction, self._transaction = cast(Transaction, self._transaction), None

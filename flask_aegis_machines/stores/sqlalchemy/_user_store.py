@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from flask import Flask
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Select
 
 from flask_aegis_machines._errors import ConfigurationError, StoreFailure
-from flask_aegis_machines._records import User
+from flask_aegis_machines._records import NO_USER_KEY, User
 from flask_aegis_machines.stores import UserStore
 
 from ._doctor import problems_of_users
@@ -61,7 +61,12 @@ class SQLAlchemyUserStore(UserStore):
         mapper = mapper_of(model)
         self._tables, columns = mapper.tables, mapper.columns
         attributes = (key or identity, aegisspeed_id, id_number, identity)
-        if missing := [name for name in attributes if name not in columns]:
+        # An expression has no key that makes it unique, so it may be read, but identifies nobody.
+        if missing := [
+            name
+            for name in attributes
+            if name not in columns or (name == identity and not isinstance(columns[name], Column))
+        ]:
             raise ConfigurationError(
                 f"{model.__name__} has no column attribute {', '.join(missing)}: name attributes that are "
                 "mapped to a column, which synonyms, hybrids and relationships are not."
@@ -74,22 +79,33 @@ class SQLAlchemyUserStore(UserStore):
         if where is not None and not hasattr(where, "self_group"):
             raise ConfigurationError("where must be a condition of SQLAlchemy, such as User.is_active.")
         self._identity: Column[Any] = columns[identity]
-        self._unpad_key, self._unpad_identity = unpadded(columns[key or identity]), unpadded(self._identity)
-        self._has_text_key = isinstance(columns[key or identity].type, String)
+        self._key: Column[Any] = columns[key or identity]
+        self._unpad_key, self._unpad_identity = unpadded(self._key), unpadded(self._identity)
         # From the model and not from its table: a subclass is a join, or rows of its own kind only.
-        users = select(*(columns[name] for name in attributes)).select_from(model)
-        self._find_any = users.where(self._identity == bindparam("identity", type_=bind_type(self._identity)))
-        self._find = self._find_any if where is None else self._find_any.where(where)
-        self._find_by_key = users.where(columns[key or identity] == bindparam("key"))
-        self._find_sample = (users if where is None else users.where(where)).limit(1)
-        self._transactions = Transactions(session, mapper, self._find, transaction, deadline)
+        self._users = select(*(columns[name] for name in attributes)).select_from(model)
+        self._where = () if where is None else (where,)
+        self._transactions = Transactions(session, mapper, self._users, transaction, deadline)
+
+    # Made at first use, as in SQLAlchemyMachineStore: the key of an account may be a foreign key.
+    @cached_property
+    def _find_any(self) -> Select[Any]:
+        identity = bindparam("identity", type_=bind_type(self._identity))
+        return self._users.where(self._identity == identity)
+
+    @cached_property
+    def _find(self) -> Select[Any]:
+        return self._find_any.where(*self._where)
+
+    @cached_property
+    def _find_by_key(self) -> Select[Any]:
+        return self._users.where(self._key == bindparam("key"))
 
     def check_mount(self, app: Flask) -> None:
-        with app.app_context():
-            self._transactions.check_engine()
+        self._transactions.check_engine(app)
 
     def request_scope(self) -> AbstractContextManager[None]:
-        return self._transactions.request_scope(share=False)
+        # A get() of a subclass may need another connection of the pool while the look-up holds one.
+        return self._transactions.request_scope(share=type(self).get is SQLAlchemyUserStore.get)
 
     def get(self, identity: str) -> User | None:
         # The next call of the request, on the same engine, goes on in this transaction.
@@ -118,7 +134,7 @@ class SQLAlchemyUserStore(UserStore):
         return [problem] if problem else self._transactions.run(ask)
 
     def _read_sample(self, unit: UnitOfWork) -> User | None:
-        row = unit.connection.execute(self._find_sample).first()
+        row = unit.connection.execute(self._users.where(*self._where).limit(1)).first()
         return None if row is None else self._user(row)
 
     def _look_up(self, statement: Select[Any], identity: str, unit: UnitOfWork) -> User | None:
@@ -145,15 +161,13 @@ class SQLAlchemyUserStore(UserStore):
     def _user(self, row: Sequence[Any]) -> User:
         key, aegisspeed_id, id_number, _ = row
         if key is None:
-            raise StoreFailure(
-                "the user has no key (NULL), so a machine could belong to nobody: give each user one"
-            )
+            raise StoreFailure(NO_USER_KEY)
         for name, value in (("AegisSpeed ID", aegisspeed_id), ("ID number", id_number)):
             if value is not None and not isinstance(value, str):
                 raise StoreFailure(
                     f"the {name} of a user is no text in the database: change the type of its column"
                 )
-        if self._has_text_key:
+        if isinstance(self._key.type, String):
             key = str(key)  # a driver may return a UUID, which is not compared with text later
         # Neither ends with blanks; those that are there come from a CHAR column.
         return User(self._unpad_key(key), (aegisspeed_id or "").rstrip(" "), (id_number or "").rstrip(" "))

@@ -206,3 +206,22 @@ def test_an_address_has_no_password(url: str, address: str) -> None:
     """Host, port, database and role show an operator where to look."""
     engine = create_engine(url, poolclass=NullPool if url.startswith("sqlite") else QueuePool)
     assert _engines.address_of(engine) == address
+
+
+@on("sqlite")
+def test_an_async_engine_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement would fail at the first request."""
+    monkeypatch.setattr(engine.dialect, "is_async", True)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), Machine)
+    with pytest.raises(ConfigurationError, match="The engine is async"):
+        store.check_mount(Flask("host"))
+
+
+@on("sqlite")
+def test_a_mount_ends_no_session_of_the_host(engine: Engine) -> None:
+    """An app context that is pushed and popped would run what the host does at the end of a request."""
+    app, ended = Flask("host"), []
+    app.teardown_appcontext(ended.append)
+    SQLAlchemyMachineStore(sessionmaker(engine), Machine).check_mount(app)
+    SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS).check_mount(app)
+    assert ended == []

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import CHAR, BigInteger, Column, Enum, Integer, SmallInteger, String, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 
 from flask_aegis_machines import ConfigurationError, StoreFailure, User
 from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.stores.sqlalchemy._identity_values import column_value
 from flask_aegis_machines.testing import make_machine
 from tests.support.engines import DRIVERS, on
 
@@ -195,3 +197,33 @@ def test_several_rows_of_one_code_are_no_owner(engine: Engine) -> None:
         store.owner_of(make_machine().machine_code)
     with pytest.raises(StoreFailure, match="no plain unique key on only the machine code"):
         store.bind(make_machine(), User(1, "ASD000001", ""))
+
+
+@on("sqlite")
+def test_a_row_of_two_owners_is_not_found(engine: Engine) -> None:
+    """The command that shows an owner would tell one of them."""
+    base: Any = declarative_base()
+
+    class Doubled(MachineMixin, base):
+        __tablename__ = "doubled"
+        id = Column(Integer, primary_key=True)
+        user_id = Column(Integer)
+
+    base.metadata.create_all(engine)
+    store = SQLAlchemyMachineStore(sessionmaker(engine), Doubled)
+    store.bind(make_machine(), User(1, "ASD000001", ""))
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_doubled_machine_code"))
+        columns = ", ".join(column.name for column in Doubled.__table__.columns if column.name != "id")
+        connection.execute(text(f"INSERT INTO doubled ({columns}) SELECT {columns} FROM doubled"))
+    with pytest.raises(StoreFailure, match="several rows with one machine code"):
+        store.find(make_machine().machine_code)
+
+
+@pytest.mark.parametrize("form", ["urn:uuid:{}", "{{{}}}"])
+def test_a_uuid_as_text_is_canonical(form: str) -> None:
+    """PostgreSQL accepts some of the forms that Python does."""
+    value = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    column: Any = Column("id", postgresql.UUID(as_uuid=False))
+    for identity in (form.format(value), form.format(value.upper())):
+        assert column_value(identity, column, postgresql.dialect()) == value

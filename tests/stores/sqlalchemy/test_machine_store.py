@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -382,3 +383,24 @@ def test_an_unknown_outcome_stays_unknown(
     with pytest.raises(StoreFailure, match=r"at try 2, outcome unknown: .*code 42P01"):
         store.bind(make_machine(), FIRST)
     assert (CODE, FIRST.key) in stored(engine)
+
+
+@on("sqlite")
+def test_no_frame_of_a_failure_has_values(engine: Engine, store: SQLAlchemyMachineStore) -> None:
+    """A task that calls a store may be reported with the local variables of each frame."""
+    Machine.__table__.drop(engine)
+    with pytest.raises(StoreFailure) as failure:
+        store.bind(make_machine(), FIRST)
+    report = traceback.TracebackException.from_exception(failure.value, capture_locals=True)
+    captured = [frame.locals or {} for frame in report.stack if "flask_aegis_machines" in frame.filename]
+    assert captured
+    assert make_machine().machine_code not in str(captured)
+    assert make_machine().windows_uuid not in str(captured)
+
+
+@on("sqlite")
+def test_nobody_owns_a_machine_without_a_key(engine: Engine, store: SQLAlchemyMachineStore) -> None:
+    """A code would be taken for ever, by nobody."""
+    with pytest.raises(StoreFailure, match="the user has no key"):
+        store.bind(make_machine(), User(None, "ASD000001", ""))
+    assert stored(engine) == []

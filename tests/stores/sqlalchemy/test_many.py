@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from flask_aegis_machines import MachineCodeTaken, StoreFailure, User, UserNotFound
 from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines._records import MACHINE_FIELDS
-from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
+from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, _machine_store
 from flask_aegis_machines.testing import make_machine
 from tests.support.driver_failures import Fault, LostCommits, lost_connection
-from tests.support.engines import on, stored
+from tests.support.engines import POSTGRES, on, stored
 from tests.support.hosts import FIRST, SECOND
 from tests.support.models import NOW, Machine
 
@@ -190,6 +190,17 @@ def test_many_join_a_transaction_of_the_host(engine: Engine, sessions: sessionma
     session.commit()
     assert stored(engine) == [(CODES[0], 1), (CODES[1], 1)]
     session.remove()
+
+
+@on("sqlite", POSTGRES)
+def test_many_more_than_a_statement_holds_are_bound(
+    engine: Engine, store: SQLAlchemyMachineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers limit the values of a statement."""
+    monkeypatch.setattr(_machine_store, "_MOST_AT_ONCE", 2)
+    wanted = [(code, FIRST) for code in CODES[:5]]
+    assert bind_many(store, *wanted, (CODES[0], SECOND)) == ["bound"] * 5 + ["taken"]
+    assert len(stored(engine)) == 5
 
 
 def test_a_suite_that_rolls_back_takes_everything_back(engine: Engine) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import (
+    CHAR,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -18,15 +22,22 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Engine
-from sqlalchemy.orm import Session, declarative_base, sessionmaker
+from sqlalchemy.orm import Session, column_property, declarative_base, sessionmaker
 
 from flask_aegis_machines import ConfigurationError, MachineCodeTaken, StoreFailure
 from flask_aegis_machines._records import MACHINE_FIELDS
-from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore
+from flask_aegis_machines.stores.sqlalchemy import (
+    AccountMixin,
+    MachineMixin,
+    SQLAlchemyMachineStore,
+    SQLAlchemyUserStore,
+)
 from flask_aegis_machines.testing import make_machine
-from tests.support.engines import on
+from tests.support.engines import POSTGRESQL, on
 from tests.support.hosts import FIRST, SECOND
 from tests.support.models import Machine
+
+needs_uuid = pytest.mark.skipif(not hasattr(sqlalchemy, "Uuid"), reason="from SQLAlchemy 2 on")
 
 CODE = make_machine().machine_code
 
@@ -73,6 +84,82 @@ def test_the_model_of_users_may_be_imported_later() -> None:
         user_id = Column(ForeignKey("person.id"))
 
     assert SQLAlchemyMachineStore(sessionmaker(), Device).joins_host_transaction is False
+
+
+@on("sqlite", *POSTGRESQL)
+@pytest.mark.parametrize("name", ["CHAR", pytest.param("Uuid", marks=needs_uuid)])
+def test_a_key_has_the_type_of_users_that_are_imported_later(engine: Engine, name: str) -> None:
+    """Both stores compare it as the users' own model has it, padding and all."""
+    base: Any = declarative_base()
+
+    class Profile(AccountMixin, base):
+        __tablename__ = "profile"
+        user_id = Column(ForeignKey("person.id"), primary_key=True)
+
+    class Device(MachineMixin, base):
+        __tablename__ = "device"
+        id = Column(Integer, primary_key=True)
+        user_id = Column(ForeignKey("person.id"))
+
+    machines = SQLAlchemyMachineStore(sessionmaker(engine), Device)
+    users = SQLAlchemyUserStore(
+        sessionmaker(engine),
+        Profile,
+        identity="user_id",
+        aegisspeed_id="aegisspeed_id",
+        id_number="id_number",
+    )
+
+    class Person(base):
+        __tablename__ = "person"
+        id = Column(CHAR(36) if name == "CHAR" else sqlalchemy.Uuid(), primary_key=True)
+
+    base.metadata.create_all(engine)
+    key: Any = "short" if name == "CHAR" else uuid.uuid4()
+    with Session(engine) as session:
+        session.add(Person(id=key))
+        session.flush()
+        session.add(Profile(user_id=key, aegisspeed_id="ASD000001", id_number="1"))
+        session.commit()
+    user = users.get(str(key))
+    assert user is not None
+    assert users.get_by_key(user.key) == user
+    machines.bind(make_machine(), user)
+    owner = machines.owner_of(make_machine().machine_code)
+    assert owner is not None
+    assert owner.is_user(user)
+    assert len(machines.list_for(user)) == 1
+    assert machines.list_for(user, after=make_machine().machine_code) == []
+
+
+def test_a_date_keeps_no_time() -> None:
+    """A registration would succeed, and each list of its owner fail."""
+    base: Any = declarative_base()
+
+    class Device(MachineMixin, base):
+        __tablename__ = "device"
+        id = Column(Integer, primary_key=True)
+        user_id = Column(Integer)
+        registered_at = Column(Date)
+
+    with pytest.raises(ConfigurationError, match="registered_at of table device must hold a date and a time"):
+        SQLAlchemyMachineStore(sessionmaker(), Device)
+
+
+def test_an_expression_identifies_nobody() -> None:
+    """No key makes it unique."""
+    base: Any = declarative_base()
+
+    class Person(AccountMixin, base):
+        __tablename__ = "person"
+        id = Column(Integer, primary_key=True)
+        number = Column(String(6))
+        name = column_property("x" + number)
+
+    with pytest.raises(ConfigurationError, match="has no column attribute name"):
+        SQLAlchemyUserStore(
+            sessionmaker(), Person, identity="name", aegisspeed_id="aegisspeed_id", id_number="id_number"
+        )
 
 
 @on("sqlite")

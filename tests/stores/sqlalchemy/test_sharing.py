@@ -13,6 +13,8 @@ from sqlalchemy.pool import QueuePool
 
 from flask_aegis_machines import Machine as MachineRecord
 from flask_aegis_machines import MachineCodeTaken, User
+from flask_aegis_machines.stores import UserStore
+from flask_aegis_machines.stores.memory import MemoryMachineStore
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore, SQLAlchemyUserStore
 from flask_aegis_machines.testing import make_machine
 from tests.support.driver_failures import Fault, lost_connection
@@ -47,7 +49,7 @@ def warm(store: SQLAlchemyMachineStore) -> SQLAlchemyMachineStore:
 
 
 @contextmanager
-def request_of(users: SQLAlchemyUserStore, machines: SQLAlchemyMachineStore) -> Iterator[User]:
+def request_of(users: UserStore, machines: SQLAlchemyMachineStore) -> Iterator[User]:
     """Look the first user up, as a request does."""
     with users.request_scope(), machines.request_scope():
         user = users.get("1")
@@ -197,3 +199,49 @@ def test_a_transaction_of_the_host_is_not_shared(engine: Engine) -> None:
     sessions.commit()
     sessions.remove()
     assert stored(engine) == [(CODE, FIRST.key)]
+
+
+class CuriousUsers(SQLAlchemyUserStore):
+    """A look-up that goes on in a session of the host."""
+
+    def get(self, identity: str) -> User | None:
+        user = super().get(identity)
+        with self.sessions() as session:
+            session.get(Account, 1)
+        return user
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        super().__init__(sessions, Account, **USER_COLUMNS)
+        self.sessions = sessions
+
+
+class Delegating(UserStore):
+    """A store of the host's around ours."""
+
+    def __init__(self, users: SQLAlchemyUserStore) -> None:
+        self.get = users.get  # type: ignore[method-assign]
+
+    def get(self, identity: str) -> User | None:
+        raise NotImplementedError
+
+
+@on("sqlite")
+@pytest.mark.parametrize("delegated", [False, True])
+def test_a_look_up_of_the_host_keeps_no_connection(engine: Engine, delegated: bool) -> None:
+    """What follows in it may need the only connection of the pool."""
+    small = create_engine(engine.url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    sessions = sessionmaker(small)
+    users = CuriousUsers(sessions)
+    machines = SQLAlchemyMachineStore(sessions, Machine)
+    with request_of(Delegating(users) if delegated else users, machines) as user:
+        machines.bind(make_machine(), user)
+    assert stored(engine) == [(CODE, 1)]
+    small.dispose()
+
+
+@on("sqlite")
+def test_a_machine_store_of_the_host_finds_the_pool_whole(engine: Engine, users: SQLAlchemyUserStore) -> None:
+    """Nobody would take the connection that the look-up kept."""
+    with users.request_scope(), MemoryMachineStore().request_scope():
+        users.get("1")
+        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
