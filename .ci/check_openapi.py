@@ -20,4 +20,4 @@ OPTIONS = (
 with serving(sys.argv[1]) as url, tempfile.TemporaryDirectory() as scratch:
     header = f"Authorization: Bearer {sign_in(url, USER)}"
     command = ["schemathesis", "run", f"{url}/openapi.json", "--header", header, *OPTIONS]
-    sys.exit(subprocess.run(command, cwd=scratch).returncode)
+    sys.exit(subprocess.run(command, cwd=scratch, timeout=1200).returncode)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 
@@ -31,7 +31,11 @@ def serving(command: str) -> Iterator[str]:
             yield url
         finally:
             os.killpg(server.pid, signal.SIGTERM)
-            server.wait(30)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                raise
 
 
 def wait_until_it_serves(url: str, server: subprocess.Popen[bytes], seconds: float) -> None:
@@ -40,7 +44,7 @@ def wait_until_it_serves(url: str, server: subprocess.Popen[bytes], seconds: flo
         try:
             urlopen(url, timeout=5).close()
             return
-        except URLError:
+        except OSError:
             time.sleep(0.5)
     sys.exit("the example does not serve")
 

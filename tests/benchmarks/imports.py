@@ -11,8 +11,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+
+from tests.servers.process import wait_until
 
 from .contract import DATABASE_VARIABLE, USERS, document
 from .databases import DATABASES, machines_in
@@ -48,9 +51,12 @@ def measure(database: str, rows: int) -> list[float]:
             env={**unmeasured(), DATABASE_VARIABLE: url},
             stderr=subprocess.DEVNULL,
         )
-        seconds = _write(pipe, rows)
-        if process.wait():
-            raise subprocess.CalledProcessError(process.returncode, process.args)
+        try:
+            seconds = _write(_open(pipe, process), rows)
+            if process.wait(60):
+                raise subprocess.CalledProcessError(process.returncode, process.args)
+        finally:
+            process.kill()
         seconds[-1] = time.perf_counter()
         assert machines_in(url) == rows, "machines are missing"
     return [rows / PARTS / (end - start) for start, end in pairwise(seconds)]
@@ -67,10 +73,26 @@ def line(database: str, rates: Sequence[float]) -> str:
     return f"{database:14}{overall:10.0f}{''.join(f'{rate:8.0f}' for rate in rates)}"
 
 
-def _write(pipe: Path, rows: int) -> list[float]:
+def _open(pipe: Path, process: subprocess.Popen[bytes]) -> int:
+    """Open the pipe for writing when the command reads it; return the file descriptor."""
+    opened: list[int] = []
+
+    def is_read() -> bool:
+        with suppress(OSError):  # nobody reads yet
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened) or process.poll() is not None
+
+    wait_until(is_read, 60, "the command to read")
+    if not opened:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    os.set_blocking(opened[0], True)
+    return opened[0]
+
+
+def _write(pipe: int, rows: int) -> list[float]:
     """Write the file; return when each tenth of it began and ended."""
     facts = document(1, "")
-    with pipe.open("w", newline="") as file:
+    with open(pipe, "w", newline="") as file:
         names: Sequence[str] = ("identity", *facts)
         file.write(_line(names))
         seconds = [time.perf_counter()]

@@ -36,9 +36,13 @@ class Load:
         """About how many operations are done."""
         return self._done
 
+    def stop(self) -> None:
+        """Let each client end after the request that it is in."""
+        self._stop.set()
+
     def finish(self) -> list[Operation]:
         """Stop the clients; return everything that they did."""
-        self._stop.set()
+        self.stop()
         with self._threads:
             return [operation for run in self._runs for operation in run.result()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from .process import LOOPBACK, Managed, ServerError, free_port, give_away, run, system_program, wait_until
@@ -86,7 +87,8 @@ class MariaDBServer(Server):
         ]
 
     def _admin_url(self) -> str:
-        return self.url()
+        # Longer than a cluster takes to give a lost node up.
+        return self.url().replace(f"read_timeout={TIME_LIMITS['read_timeout']}", "read_timeout=30")
 
 
 class GaleraNode(MariaDBServer):
@@ -171,7 +173,7 @@ class GaleraCluster(Managed):
             node.start()
         self.wait_synced()
 
-    def wait_synced(self, timeout: float = 60) -> None:
+    def wait_synced(self, timeout: float = 180) -> None:
         """Wait until all nodes that run see each other, and nobody else, and have caught up."""
         running = [node for node in self.nodes if node.running]
 
@@ -183,5 +185,6 @@ class GaleraCluster(Managed):
 
     def close(self) -> None:
         """Kill all nodes and remove their directories."""
-        for node in self.nodes:
-            node.close()
+        with ExitStack() as stack:  # each is closed, also after one that cannot be
+            for node in self.nodes:
+                stack.callback(node.close)

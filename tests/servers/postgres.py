@@ -139,7 +139,8 @@ class PostgresServer(Server):
         return [_usable_postgres() / "bin" / "postgres", "-D", self.data, *settings]
 
     def _admin_url(self) -> str:
-        return self.url(_ADMIN_DRIVER)
+        url = self.url(_ADMIN_DRIVER)
+        return url.replace(f"connect_timeout={CONNECT_TIMEOUT}", "connect_timeout=10")
 
     def _tool(self, name: str, *arguments: str) -> None:
         command: list[str | Path] = [_usable_postgres() / "bin" / name, "-D", self.data, *arguments]

@@ -132,19 +132,21 @@ class Process:
     def kill(self) -> None:
         """Kill -9 the program and all others in its directory at once, and wait until they are gone."""
         # Frozen first: a PostgreSQL postmaster that lives on would start crash recovery.
-        self._freeze()
+        with contextlib.suppress(ServerError):  # what does not stop in time is killed all the same
+            self._freeze()
         kill_processes_in(self._directory)
-        self._popen.wait()
+        self._popen.kill()
+        self._popen.wait(60)
 
     def _freeze(self) -> None:
         # The program first, so that it starts no child between the listing and the signal.
         if self.running:
             self._popen.send_signal(signal.SIGSTOP)
-            wait_until(lambda: _state(self._popen.pid) in "TZX", 10, "the program to stop")
+            wait_until(lambda: _state(self._popen.pid) in "TZX", 60, "the program to stop")
         others = processes_in(self._directory)
         for pid in others:
             _send(pid, signal.SIGSTOP)
-        wait_until(lambda: all(_state(pid) in "TZX" for pid in others), 10, "the processes to stop")
+        wait_until(lambda: all(_state(pid) in "TZX" for pid in others), 60, "the processes to stop")
 
 
 def run(command: Sequence[str | Path], *, directory: Path, log: Path, timeout: float = 120) -> None:
@@ -228,7 +230,7 @@ def kill_processes_in(directory: Path) -> None:
             _send(pid, signal.SIGKILL)
         return not left
 
-    wait_until(gone, 10, f"the processes in {directory} to die")
+    wait_until(gone, 60, f"the processes in {directory} to die")
 
 
 def remove_shared_memory(directory: Path) -> None:
@@ -236,7 +238,7 @@ def remove_shared_memory(directory: Path) -> None:
     for lock in directory.glob("**/postmaster.pid"):
         with contextlib.suppress(FileNotFoundError, IndexError):
             segment = lock.read_text().splitlines()[6].split()[-1]
-            subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False)
+            subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False, timeout=60)
 
 
 def _send(pid: int, number: signal.Signals) -> None:
@@ -273,7 +275,7 @@ def _guarded_root() -> Path:
     guardian = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, root], stdin=subprocess.PIPE, cwd="/", start_new_session=True
     )
-    atexit.register(guardian.communicate)
+    atexit.register(guardian.communicate, timeout=60)
     return root
 
 

@@ -180,18 +180,17 @@ def test_promotion_keeps_the_acknowledged_row_and_can_be_repeated(pair: Synchron
 def test_commits_wait_for_a_paused_standby(pair: SynchronousPair) -> None:
     """While the standby is paused a row is neither acknowledged nor visible; afterwards it is both."""
     _create_table(pair.primary)
+    command = [sys.executable, "-c", _INSERT_PROGRAM, pair.primary.url("psycopg2"), _insert("waiting")]
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     pair.pause_standby()
-    try:
-        command = [sys.executable, "-c", _INSERT_PROGRAM, pair.primary.url("psycopg2"), _insert("waiting")]
-        with subprocess.Popen(command) as client:
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-            wait_until(lambda: pair.primary.execute(waiting) == [(1,)], 10, "the COMMIT to hang")
+    with subprocess.Popen(command) as client:
+        try:
+            wait_until(lambda: pair.primary.execute(waiting) == [(1,)], 60, "the COMMIT to hang")
             assert client.poll() is None
             assert _codes(pair.primary) == []
-            pair.resume_standby()
-            assert client.wait(10) == 0
-    finally:
-        pair.resume_standby()
+        finally:
+            pair.resume_standby()  # the client ends only then
+        assert client.wait(60) == 0
     assert _codes(pair.primary) == ["waiting"]
 
 

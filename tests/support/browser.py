@@ -31,7 +31,7 @@ class Visitor:
     def __init__(self, browser: Browser, url: str, **window: Any) -> None:
         usual = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "permissions": CLIPBOARD}
         self.context = browser.new_context(**{**usual, **window})
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(30_000)
         self.page: Page = self.context.new_page()
         self.requested: list[str] = []
         self.complaints: list[str] = []
@@ -107,10 +107,9 @@ class Visitor:
         assert steps.locator("button.go").count() == len(buttons)
         return steps.get_attribute("id"), buttons
 
-    def clipboard(self) -> str:
-        """Return what was copied last."""
-        copied: str = self.page.evaluate("navigator.clipboard.readText()")
-        return copied
+    def wait_for_copy(self, text: str) -> None:
+        """Wait until a text is in the clipboard, which a page writes to in its own time."""
+        self.page.wait_for_function("async text => await navigator.clipboard.readText() === text", arg=text)
 
     def tab_to(self, target: Locator) -> None:
         """Press the tab key until an element has the focus."""

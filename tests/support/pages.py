@@ -107,7 +107,7 @@ class Page:
             stop_server = self._stop_server if self._shell.poll() is None else bool
             stop_server()
             self._shell.kill()
-            self._shell.communicate()
+            self._shell.wait(10)
 
     def _run_python(self, text: str, block: Block) -> None:
         if (named := file_of(block)) is None:
@@ -154,7 +154,7 @@ class Page:
         log = Path("server.log").absolute()
         _, printed = self._execute(f"(exec {command}) > {log} 2>&1 & echo $!")
         self._server = int(printed)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._execute("jobs -r")[1]:
             with socket.socket() as client:
                 if client.connect_ex(("127.0.0.1", self._port)) == 0:
@@ -191,6 +191,8 @@ class Page:
             "curl",
             "-sS",
             "-i",
+            "--max-time",
+            "60",
             "-X",
             method,
             f"http://127.0.0.1:{self._port}{path}",

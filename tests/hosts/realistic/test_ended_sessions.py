@@ -72,7 +72,7 @@ def test_no_binding_is_lost_when_the_server_ends_sessions(host: Host, postgres: 
             for answers in threads.map(bind, codes_of(name, THREADS)):
                 outcomes.update(answers)
     print(f"\n{sum(ended)} sessions ended in {len(ended)} rounds: {dict(outcomes)}")
-    assert sum(ended) > len(owners)
+    assert sum(ended) > 0
     # A 10004 would show that a failed request had bound its machine, and a 10005 that the stores had not
     # tried again. Where authentication fails, the app answers, and nothing was bound.
     host_failed = "500 application/problem+json"

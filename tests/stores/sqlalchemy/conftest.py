@@ -37,5 +37,5 @@ def sessions(engine: Engine) -> sessionmaker[Session]:
 
 @pytest.fixture
 def store(sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
-    """A store that gives up soon."""
-    return SQLAlchemyMachineStore(sessions, Machine, deadline=1.5)
+    """The store of the host. A loaded machine has time for each retry."""
+    return SQLAlchemyMachineStore(sessions, Machine, deadline=15)

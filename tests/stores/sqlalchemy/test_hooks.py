@@ -125,8 +125,8 @@ def swallow(connection: Connection, machine: Machine, user: User) -> None:
 
 
 def store_on(engine: Engine, **options: Any) -> SQLAlchemyMachineStore:
-    """Make a store that gives up soon."""
-    return SQLAlchemyMachineStore(sessionmaker(engine), Device, deadline=1.5, **options)
+    """Make a store of the host with hooks."""
+    return SQLAlchemyMachineStore(sessionmaker(engine), Device, **{"deadline": 15, **options})
 
 
 class TestWithin:
@@ -257,7 +257,7 @@ class TestWithin:
     def test_an_error_that_the_hook_swallows_fails_the_binding(self, database: Engine) -> None:
         """PostgreSQL would answer the COMMIT of the failed transaction with ok, and store nothing."""
         with pytest.raises(StoreFailure, match="25P02"):
-            store_on(database, within=swallow).bind(make_machine(), FIRST)
+            store_on(database, within=swallow, deadline=0.5).bind(make_machine(), FIRST)
         assert rows(database) == ([], [])
 
     @on("sqlite", *MARIADB)

@@ -48,13 +48,13 @@ class TestSQLAlchemyMachineStore(MachineStoreContract):
 
     @pytest.fixture
     def store(self, sessions: sessionmaker[Session]) -> SQLAlchemyMachineStore:
-        return SQLAlchemyMachineStore(sessions, Machine)
+        return SQLAlchemyMachineStore(sessions, Machine, deadline=60)
 
     @pytest.fixture
     def reopened(self, engine: Engine) -> SQLAlchemyMachineStore:
         """A store on new connections, which sees what was committed and nothing else."""
         engine.dispose()
-        return SQLAlchemyMachineStore(sessionmaker(engine), Machine)
+        return SQLAlchemyMachineStore(sessionmaker(engine), Machine, deadline=60)
 
     @pytest.fixture
     def owners(self) -> tuple[User, User]:
@@ -172,9 +172,10 @@ class TestUnknownOutcome:
         assert stored(engine) == [(CODE, FIRST.key)]
 
     def test_a_commit_lost_in_a_long_outage_has_unknown_outcome(
-        self, store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+        self, sessions: sessionmaker[Session], engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The row may be there, and the text says so, without any value."""
+        store = SQLAlchemyMachineStore(sessions, Machine, deadline=0.5)
         store.bind(make_machine(OTHER), SECOND)  # asks the catalogue
         outage = LostCommits(engine, monkeypatch, then_outage=True)
         with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:

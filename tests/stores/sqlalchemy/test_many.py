@@ -167,9 +167,10 @@ class TestValues:
 
 @on("sqlite")
 def test_a_repeated_call_skips_rows_of_a_failed_one(
-    store: SQLAlchemyMachineStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    sessions: sessionmaker[Session], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that dies on the COMMIT may have the rows; the failure has none of their values."""
+    store = SQLAlchemyMachineStore(sessions, Machine, deadline=0.5)
     died = LostCommits(engine, monkeypatch, then_outage=True)
     with pytest.raises(StoreFailure, match=r"gave up at try \d+, outcome unknown") as failure:
         bind_many(store, *((code, FIRST) for code in CODES[:3]))
