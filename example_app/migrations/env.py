@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from alembic import context
 from flask import current_app
@@ -37,17 +38,20 @@ def is_compared(name: str | None, *_: object) -> bool:
     return name != "sqlite_sequence"
 
 
+def drop_empty(_context: object, _revision: object, scripts: list[Any]) -> None:
+    """Write no migration where ``flask db migrate`` finds no difference."""
+    is_generated = getattr(context.config.cmd_opts, "autogenerate", False)
+    scripts[:] = [script for script in scripts if not (is_generated and script.upgrade_ops.is_empty())]
+
+
 if context.is_offline_mode():
     context.configure(url=db.engine.url, target_metadata=db.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 else:
     with db.engine.connect() as connection, foreign_keys_off(connection):
-        context.configure(
-            connection=connection,
-            target_metadata=db.metadata,
-            include_name=is_compared,
-            render_as_batch=True,
-        )
+        defaults = {"include_name": is_compared, "process_revision_directives": drop_empty}
+        options = {**defaults, **current_app.extensions["migrate"].configure_args}  # what Migrate() was given
+        context.configure(connection=connection, target_metadata=db.metadata, **options)
         with context.begin_transaction():
             context.run_migrations()
