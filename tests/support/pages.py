@@ -27,6 +27,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,6 +109,9 @@ class Page:
             stop_server()
             self._shell.kill()
             self._shell.wait(10)
+            for pipe in (self._shell.stdin, self._shell.stdout):
+                with suppress(OSError):  # a command that the shell did not read is still in the pipe
+                    pipe.close()
 
     def _run_python(self, text: str, block: Block) -> None:
         if (named := file_of(block)) is None:
