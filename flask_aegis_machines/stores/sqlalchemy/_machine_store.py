@@ -5,14 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cache, cached_property, partial
-from typing import Any, Literal
+from functools import cache, partial
+from typing import Literal
 
 from flask import Flask
-from sqlalchemy import bindparam, or_, select, update
-from sqlalchemy.sql import Select
+from sqlalchemy import update
 
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 from flask_aegis_machines._records import MACHINE_FIELDS, NO_USER_KEY, Machine, Owner, User
@@ -23,7 +21,8 @@ from ._binding import Binding
 from ._doctor import problems_of_machines
 from ._doctor_trial import try_binding
 from ._hooks import Values, Within, call_values
-from ._model_checks import machine_columns, mapper_of, unpadded
+from ._machine_reader import MachineReader
+from ._model_checks import machine_columns, mapper_of
 from ._transactions import SessionFactory, Transactions
 from ._unit_of_work import UnitOfWork
 
@@ -75,46 +74,20 @@ class SQLAlchemyMachineStore(MachineStore):
             require_sync(name, function)
         mapper = mapper_of(model)
         self._columns = columns = machine_columns(mapper, filled_by_host=values is not None)
-        self._code, self._registered_at = code, _ = columns["machine_code"], columns["registered_at"]
-        self._owner = owner = columns["user_id"]
-        self._unpadded = unpadded(owner)
         self._values = values
         self._has_hooks = values is not None or within is not None
         self._attributes = dict(mapper.columns.items())
         # All statements run on the engine for writes, since a replica may lag behind. The session is asked
         # for that of an UPDATE: SQLAlchemy's example of a routing session looks for UPDATE and DELETE only.
-        write = update(code.table)
+        write = update(columns["machine_code"].table)
         self._transactions = Transactions(session, mapper, write, transaction, deadline)
         self._binding = Binding(mapper, columns, within)
-        self._find_owner = select(code, owner).where(code == bindparam("code"))
-        machines = select(*(columns[name] for name in (*MACHINE_FIELDS, "registered_at")), owner)
-        self._find_machine = machines.where(code == bindparam("code"))
-        self._machines = machines
+        self._reader = MachineReader(self._transactions, columns)
 
     @property
     def joins_host_transaction(self) -> bool:
         """Whether bindings are part of the transaction of the host's session (``transaction="host"``)."""
         return self._transactions.joins_host
-
-    # A foreign key has the type of the users' key only when their model has been imported, which may be later
-    # than this store is made. So statements that compare it are made at first use.
-    @cached_property
-    def _first_page(self) -> Select[Any]:
-        page = self._machines.where(self._owner == bindparam("owner"))
-        return page.order_by(self._registered_at, self._code).limit(bindparam("limit"))
-
-    @cached_property
-    def _find_start(self) -> Select[Any]:
-        return select(self._registered_at, self._owner, self._code).where(
-            self._code == bindparam("after"), self._owner == bindparam("owner")
-        )
-
-    @cached_property
-    def _next_page(self) -> Select[Any]:
-        # This form lets every server read on from `start` in an index over owner, registered_at and code.
-        # Its start is a value: MariaDB reads from the beginning where it is a subquery.
-        beyond = or_(self._registered_at > bindparam("start"), self._code > bindparam("after"))
-        return self._first_page.where(self._registered_at >= bindparam("start"), beyond)
 
     def check_mount(self, app: Flask) -> None:
         self._transactions.check_engine(app)
@@ -134,25 +107,10 @@ class SQLAlchemyMachineStore(MachineStore):
         self._transactions.run(lambda unit: self._binding.bind(machine, user, make_row(), unit))
 
     def owner_of(self, machine_code: str) -> Owner | None:
-        row = self._read_one(self._find_owner, machine_code)
-        return None if row is None else Owner(self._unpadded(row[1]))
+        return self._reader.owner_of(machine_code)
 
     def list_for(self, user: User, *, after: str | None = None, limit: int = 100) -> list[Machine]:
-        values: dict[str, object] = {"owner": user.key, "limit": limit}
-        if after is None:
-            return self._page(user, self._first_page, values)
-        starts = [
-            registered_at
-            for registered_at, owner, code in self._read(
-                self._find_start, {"owner": user.key, "after": after}
-            )
-            if code == after and self._is_owner(owner, user)
-        ]
-        return (
-            self._page(user, self._next_page, {**values, "after": after, "start": starts[0]})
-            if starts
-            else []
-        )
+        return self._reader.list_for(user, after, limit)
 
     def bind_many(self, bindings: Sequence[tuple[Machine, User]]) -> list[Refusal | None]:
         if self.joins_host_transaction:
@@ -174,8 +132,7 @@ class SQLAlchemyMachineStore(MachineStore):
         return refusals
 
     def find(self, machine_code: str) -> tuple[Machine, object] | None:
-        row = self._read_one(self._find_machine, machine_code)
-        return None if row is None else (_machine(row[:-1]), self._unpadded(row[-1]))
+        return self._reader.find(machine_code)
 
     def problems(self) -> list[str]:
         def ask(unit: UnitOfWork) -> list[str]:
@@ -187,31 +144,6 @@ class SQLAlchemyMachineStore(MachineStore):
     def try_binding(self, user: User, *, with_hook: bool = False) -> list[str]:
         trial = self._binding if with_hook else self._binding.without_hook()
         return try_binding(self._transactions, trial, self._row, user)
-
-    def _page(self, user: User, statement: Select[Any], values: dict[str, object]) -> list[Machine]:
-        """Read a page, and go on where a collation returns the machines of similar keys as well."""
-        limit: Any = values["limit"]
-        machines: list[Machine] = []
-        while True:
-            rows = self._read(statement, values)
-            machines += [_machine(row[:-1]) for row in rows if self._is_owner(row[-1], user)]
-            if len(rows) < limit or len(machines) >= limit:
-                return machines[:limit]
-            last = rows[-1]
-            statement, values = self._next_page, {**values, "after": last[0], "start": last[-2]}
-
-    def _read(self, statement: Select[Any], values: dict[str, object]) -> list[Any]:
-        def read(unit: UnitOfWork) -> list[Any]:
-            return list(unit.connection.execute(statement, values).all())
-
-        return self._transactions.run(read)
-
-    def _read_one(self, statement: Select[Any], machine_code: str) -> Any:
-        """Return the one row with exactly this code, which is its first column."""
-        rows = [row for row in self._read(statement, {"code": machine_code}) if row[0] == machine_code]
-        if len(rows) > 1:
-            raise StoreFailure("the live table has several rows with one machine code: it has no unique key")
-        return rows[0] if rows else None
 
     def _row(self, machine: Machine, user: User) -> dict[str, object]:
         """Return the values of a new row by column key."""
@@ -233,17 +165,3 @@ class SQLAlchemyMachineStore(MachineStore):
             return {}
         given = call_values(self._values, machine, user, self._attributes)
         return {self._attributes[name].key: value for name, value in given.items()}
-
-    def _is_owner(self, key: object, user: User) -> bool:
-        return Owner(self._unpadded(key)).is_user(user)
-
-
-def _machine(row: Sequence[Any]) -> Machine:
-    """Return the machine of a row. SQLite and MySQL keep its timestamp without a time zone, in UTC."""
-    *facts, registered_at = row
-    if registered_at is None:
-        raise StoreFailure("a machine has no registered_at (NULL): fill the column by a migration")
-    if registered_at.tzinfo is None:
-        registered_at = registered_at.replace(tzinfo=timezone.utc)
-    facts = [fact or "" for fact in facts]  # a column that was added later may hold NULL
-    return replace(Machine(*facts), registered_at=registered_at.astimezone(timezone.utc))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from flask import Flask, has_app_context
@@ -18,6 +17,7 @@ from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailu
 
 from ._engines import address_of, prepare_engine, require_separate_connections
 from ._failures import Failure, classify, describe_failure
+from ._request_scope import RequestScope, current_scope, open_scope
 from ._retry import Retries
 from ._unit_of_work import UnitOfWork, begin, begin_savepoint
 
@@ -25,29 +25,6 @@ __all__ = ["SessionFactory", "Transactions"]
 
 T = TypeVar("T")
 SessionFactory: TypeAlias = Callable[[], Session]
-
-
-class _RequestScope:
-    """Keeps the connection and the transaction of a look-up for the next call of the same request."""
-
-    def __init__(self) -> None:
-        self.unit: UnitOfWork | None = None
-        #: Whether the store that comes next takes the connection, and needs no other meanwhile.
-        self.is_shared = False
-
-    def take(self, bind: Engine | Connection) -> UnitOfWork | None:
-        """Return the unit that is kept on this bind, and close one of another engine.
-
-        No request holds a connection while it waits for another.
-        """
-        unit, self.unit = self.unit, None
-        if unit is not None and unit.bind is not bind:
-            unit.close()
-            return None
-        return unit
-
-
-_request_scope: ContextVar[_RequestScope | None] = ContextVar("flask_aegis_machines_request", default=None)
 
 
 class Transactions:
@@ -108,7 +85,7 @@ class Transactions:
         bind, begin_transaction = self._resolve()
         is_repeatable = isinstance(bind, Engine)
         retries = Retries(self._retry_timeout if is_repeatable else None)
-        scope = _request_scope.get() if is_repeatable else None
+        scope = current_scope() if is_repeatable else None
         may_have_committed = False
         while True:
             unit = (scope.take(bind) if scope else None) or UnitOfWork(bind, begin_transaction)
@@ -124,8 +101,8 @@ class Transactions:
                 unit.close(error)
                 raise
             else:
-                if scope is not None and scope.is_shared and keep_for_request:
-                    scope.unit = unit
+                if scope is not None and keep_for_request:
+                    scope.keep(unit)
                 else:
                     unit.close()
                 return result
@@ -146,14 +123,8 @@ class Transactions:
             share: Whether the look-up of this store may keep its connection for the next call.
         """
         self._prepare()
-        scope = _RequestScope() if share and not self.joins_host else None
-        token = _request_scope.set(scope)
-        try:
+        with open_scope(RequestScope() if share and not self.joins_host else None):
             yield
-        finally:
-            _request_scope.reset(token)
-            if scope is not None and scope.unit is not None:
-                scope.unit.close()
 
     @contextmanager
     def join_request_scope(self, *, share: bool) -> Iterator[None]:
@@ -163,7 +134,7 @@ class Transactions:
             share: Whether the calls of this store need no other connection.
         """
         self._prepare()
-        if (scope := _request_scope.get()) is not None:
+        if (scope := current_scope()) is not None:
             scope.is_shared = share and not self.joins_host
         yield
 

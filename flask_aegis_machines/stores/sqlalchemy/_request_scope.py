@@ -1,0 +1,79 @@
+"""Lets a look-up leave its connection and transaction to the next call of the same request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from sqlalchemy.engine import Connection, Engine
+
+from ._unit_of_work import UnitOfWork
+
+__all__ = ["RequestScope", "current_scope", "open_scope"]
+
+
+class RequestScope:
+    """Keeps the connection of a look-up for the next call, where the store that comes next will take it."""
+
+    def __init__(self) -> None:
+        self._unit: UnitOfWork | None = None
+        #: Whether the next store takes the connection, and needs no other one meanwhile.
+        self.is_shared = False
+
+    def keep(self, unit: UnitOfWork) -> None:
+        """Keep a connection for the next call, or close it if nobody will take it.
+
+        Args:
+            unit: The connection with its transaction.
+        """
+        if self.is_shared:
+            self._unit = unit
+        else:
+            unit.close()
+
+    def take(self, bind: Engine | Connection) -> UnitOfWork | None:
+        """Return the connection that is kept, if it is one of this engine.
+
+        One of another engine is closed: no request holds a connection while it waits for another.
+
+        Args:
+            bind: The engine, or the connection of the host.
+        """
+        unit, self._unit = self._unit, None
+        if unit is not None and unit.bind is not bind:
+            unit.close()
+            return None
+        return unit
+
+    def close(self) -> None:
+        """Close the connection that nobody has taken."""
+        if self._unit is not None:
+            self._unit.close()
+
+
+_current: ContextVar[RequestScope | None] = ContextVar("flask_aegis_machines_request", default=None)
+
+
+def current_scope() -> RequestScope | None:
+    """Return the scope of the current request, if its user store has opened one."""
+    return _current.get()
+
+
+@contextmanager
+def open_scope(scope: RequestScope | None) -> Iterator[None]:
+    """Make a scope the current one, and close it at the end.
+
+    Args:
+        scope: The scope; ``None`` for a request whose calls share nothing.
+
+    Returns:
+        A context manager.
+    """
+    token = _current.set(scope)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        if scope is not None:
+            scope.close()
