@@ -73,9 +73,7 @@ class Pipeline(ABC):
                 _reporting.remove_values(error)
                 raise
             failure = error
-        except (
-            BaseException
-        ) as error:  # the server ends the worker, or a timeout such as gevent's has expired
+        except BaseException as error:  # the server ends the worker, or a timeout of gevent has expired
             _body.discard()
             _reporting.remove_values(error)
             raise
