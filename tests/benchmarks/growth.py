@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ import psycopg
 from sqlalchemy import create_engine
 
 from tests.servers import PostgresServer
+from tests.servers.process import wait_until
 
 from .candidates.models import Machine
 from .contract import USERS, document
@@ -97,7 +97,7 @@ class Sized:
     def _log_statements(self, which: str) -> None:
         self._server.execute(f"ALTER SYSTEM SET log_statement = '{which}'")
         self._server.execute("SELECT pg_reload_conf()")
-        time.sleep(0.2)
+        wait_until(lambda: self._server.answer("SHOW log_statement") == [(which,)], 10, "the setting")
 
 
 def machine_code(number: int) -> str:

@@ -99,8 +99,8 @@ class Served(Managed):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, [self._core]),
             )
+        os.sched_setaffinity(self._process.pid, [self._core])  # before it starts its workers
         wait_until(self._listens_or_ended, 60, "the server to listen", self._log)
         if self._process.poll() is not None:
             raise ServerError(f"the server ended: {self._log.read_text()[-4000:]}")
@@ -108,7 +108,10 @@ class Served(Managed):
     def close(self) -> None:
         """Shut the server down in order."""
         self._process.terminate()
-        self._process.wait(30)
+        try:
+            self._process.wait(60)
+        finally:
+            self._process.kill()
 
     def load(self, requests: int, kind: str = "register", code: str = "", clients: int = THREADS) -> Load:
         """Run the load generator, a process of its own.
@@ -121,7 +124,9 @@ class Served(Managed):
         """
         numbers = [str(number) for number in (self.port, clients, requests)]
         command = [sys.executable, "-m", f"{__package__}.load", *numbers, kind, code]
-        done = subprocess.run(command, cwd=ROOT, env=unmeasured(), stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(
+            command, cwd=ROOT, env=unmeasured(), stdout=subprocess.PIPE, check=True, timeout=600
+        )
         return Load(**json.loads(done.stdout))
 
     def cpu(self) -> float:

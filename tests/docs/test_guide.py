@@ -8,7 +8,6 @@ import logging
 import pkgutil
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from sqlalchemy import Column, Integer, create_engine, select, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import declarative_base, sessionmaker
-from werkzeug.serving import make_server
 
 import flask_aegis_machines
 from flask_aegis_machines import MachineCodeTaken, _csv_import, _csv_rows, create_blueprint
@@ -31,6 +29,7 @@ from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachi
 from flask_aegis_machines.testing import make_machine
 from tests.servers import PostgresServer, require_driver
 from tests.support.hosts import FIRST, REGISTER_PATH, SECOND
+from tests.support.serving import served
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 LOGGER = "flask_aegis_machines"
@@ -130,23 +129,18 @@ def test_a_receiver_gets_the_arguments_of_the_page(app: Flask, document: dict[st
 
 
 @pytest.fixture
-def served(app: Flask) -> Iterator[str]:
+def address(app: Flask) -> Iterator[str]:
     """The address of the host, which a server on loopback serves."""
-    server = make_server("127.0.0.1", 0, app)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as url:
+        yield url.rstrip("/")
 
 
-def test_the_request_by_curl_binds_a_machine(served: str) -> None:
+def test_the_request_by_curl_binds_a_machine(address: str) -> None:
     """A client's author who pastes the block gets 10000."""
     (script,) = blocks("clients", "shell")
     done = subprocess.run(
         ["bash", "-c", script],
-        env={"PATH": "/usr/bin:/bin", "URL": served, "TOKEN": "1"},
+        env={"PATH": "/usr/bin:/bin", "URL": address, "TOKEN": "1"},
         capture_output=True,
         text=True,
         timeout=30,

@@ -103,7 +103,7 @@ class TestCreation:
         for worker in workers:
             worker.stdin.write("go\n")
             worker.stdin.flush()
-        answers = [worker.communicate()[0] for worker in workers]
+        answers = [worker.communicate(timeout=120)[0] for worker in workers]
         assert answers == [f"{apps.key_file.read_text()} ASD000001 ASD000002\n"] * 6
         assert [worker.returncode for worker in workers] == [0] * 6
 

@@ -11,7 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 # The realistic host is written for Flask-SQLAlchemy 3.1 and SQLAlchemy 2.
-collect_ignore = ["realistic"] if version("Flask-SQLAlchemy") < "3.1" else []
+_version = tuple(map(int, version("Flask-SQLAlchemy").split(".")[:2]))
+collect_ignore = ["realistic"] if _version < (3, 1) else []
 
 
 @pytest.fixture(autouse=True)
