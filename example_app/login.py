@@ -42,7 +42,8 @@ def _read_credentials() -> tuple[str, str] | None:
         match request.get_json(silent=True):
             case {"user_AegisSpeed_id": str(aegisspeed_id), "password": str(password)}:
                 (aegisspeed_id + password).encode()  # a lone surrogate cannot be hashed
-                return aegisspeed_id, password
+                # A hash does not tell a password from the same with NUL characters at its end.
+                return None if "\0" in password else (aegisspeed_id, password)
     except (RecursionError, UnicodeEncodeError):  # RecursionError: JSON nested too deep
         pass
     return None
@@ -52,4 +53,5 @@ def _find_user(aegisspeed_id: str) -> User | None:
     if not aegisspeed_id.isprintable():  # PostgreSQL raises on a NUL character
         return None
     user: User | None = db.session.scalar(db.select(User).filter_by(aegisspeed_id=aegisspeed_id))
-    return user
+    # MariaDB ignores blanks at the end.
+    return user if user is not None and user.aegisspeed_id == aegisspeed_id else None

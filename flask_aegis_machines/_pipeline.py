@@ -119,7 +119,7 @@ class Pipeline(ABC):
             identity = self._get_identity(info)
             document = self.endpoint.schema.validate(_body.read_json_object())
             info.machine = self._machine(document)
-            info.user = None if identity is None else self._users.get(identity)
+            info.user = None if identity is None else self._find_user(identity)
             user = require_user(info.user, document[AEGISSPEED_ID])
             return self._act(info, user, document)
 
@@ -140,6 +140,13 @@ class Pipeline(ABC):
         if identity is None or identity is False or identity == "":
             raise Unauthorized
         return str(identity)
+
+    def _find_user(self, identity: str) -> User | None:
+        user = self._users.get(identity)
+        require_finished("users.get()", user)
+        if user is not None and not isinstance(user, User):
+            raise StoreFailure("users.get() must return a flask_aegis_machines.User or None")
+        return user
 
     def _machine(self, document: ValidatedDocument) -> Machine | None:
         """Return the machine that a request is to register."""

@@ -11,12 +11,14 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from uuid import UUID
 
 from blinker import NamedSignal
 from flask import Flask, current_app, got_request_exception, request
 
 from . import signals
 from ._answers import Answer
+from ._bearer_token import bearer_token
 from ._errors import AegisMachinesError, ConfigurationError, StoreFailure, UnexpectedError
 from ._exception_text import describe
 from ._records import Machine, User
@@ -47,7 +49,7 @@ class RequestInfo:
     @property
     def redacted_id_number(self) -> str | None:
         """Return the ID number of the user, redacted; ``None`` while the user is not known."""
-        return None if self.user is None else redact(self.user.id_number)
+        return None if self.user is None else redact(self.user.id_number or "")
 
     @property
     def user_key(self) -> object | None:
@@ -55,10 +57,8 @@ class RequestInfo:
         if self.user is None:
             return None
         key = str(self.user.key).strip()  # a CHAR column adds blanks
-        secrets = [self.user.id_number, self.user.aegisspeed_id]
-        if isinstance(self.user.key, str):
-            secrets.append(request.headers.get("Authorization", "").rpartition(" ")[2])
-        return redact(key) if key in secrets else self.user.key
+        is_secret = key in (self.user.id_number, self.user.aegisspeed_id) or _is_token(self.user.key)
+        return redact(key) if is_secret else self.user.key
 
     def __repr__(self) -> str:
         return "<RequestInfo, values withheld>"
@@ -140,6 +140,14 @@ def remove_values(error: BaseException) -> None:
         # What was being handled when the worker was ended; its text may quote values.
         error.__cause__ = error.__context__ = None
         error.__dict__.pop("__notes__", None)
+
+
+def _is_token(key: object) -> bool:
+    """Return whether a key is the token of the request. A number is none: it would be guessed."""
+    token = bearer_token() or ""
+    if isinstance(key, UUID):
+        return token.replace("-", "").lower() == key.hex
+    return isinstance(key, str) and key.strip() == token
 
 
 def _send_exception(stand_in: AegisMachinesError) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from inspect import isasyncgen, isawaitable, iscoroutine, iscoroutinefunction, isgenerator
+from functools import partial
+from inspect import CO_COROUTINE, isasyncgen, isawaitable, iscoroutine, isgenerator
+from types import CodeType
 
 from ._errors import ConfigurationError
 
@@ -20,8 +22,15 @@ def require_sync(argument: str, function: object) -> None:
         ConfigurationError: It is async.
     """
     call = getattr(function, "__call__", None)  # noqa: B004  # its kind is asked for, not whether it is there
-    if iscoroutinefunction(function) or iscoroutinefunction(call):
+    if _is_async(function) or _is_async(call):
         raise ConfigurationError(f"{argument} must be a sync function: nobody would await an async one.")
+
+
+def _is_async(function: object) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return isinstance(code, CodeType) and bool(code.co_flags & CO_COROUTINE)  # a mock has any attribute
 
 
 def require_finished(argument: str, result: object) -> None:

@@ -88,7 +88,11 @@ def lacks_key_for(token: str, app: Flask) -> bool:
     try:
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(token, options={"verify_signature": False})
-        return app.extensions["flask-jwt-extended"]._decode_key_callback(header, claims) is None
+        return not app.extensions["flask-jwt-extended"]._decode_key_callback(header, claims)
+    except getattr(jwt.exceptions, "PyJWKClientConnectionError", ()):  # the host's server of keys is away
+        return False
+    except (LookupError, jwt.exceptions.PyJWKClientError):
+        return True
     except Exception:
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Sequence
+from inspect import getattr_static
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
@@ -113,4 +114,4 @@ def _require_store(argument: str, store: object, kind: ABCMeta) -> None:
         raise ConfigurationError(f"{argument} must be an instance of a {kind.__name__}.{lacks}")
     for method in dir(kind):
         if not method.startswith("_"):
-            require_sync(f"{argument}.{method}()", getattr(store, method, None))
+            require_sync(f"{argument}.{method}()", getattr_static(store, method, None))

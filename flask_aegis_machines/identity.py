@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from inspect import unwrap
 from typing import TypeAlias
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from ._bearer_token import bearer_token
 from ._errors import ConfigurationError, PayloadTooLarge, Unauthorized, UserNotFound
 from ._host_session import ending_session
 from ._sync_functions import require_sync
@@ -56,6 +57,10 @@ def jwt_identity() -> object:
         jwt.exceptions.InvalidTokenError,
     ):
         raise Unauthorized from None
+    except (KeyError, jwt.exceptions.PyJWKClientError):
+        if lacks_key_for(_token(), current_app):
+            raise Unauthorized from None
+        raise
     except (IndexError, RecursionError):  # a header with empty parts, or a token nested too deeply
         if _can_decode():
             raise
@@ -132,9 +137,7 @@ def bearer(verify: Callable[[str], object | None]) -> Authenticate:
 
 
 def _token() -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token or " " in token:
+    if (token := bearer_token()) is None:
         raise Unauthorized
     return token
 

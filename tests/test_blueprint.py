@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest.mock import MagicMock, create_autospec
 
 import pytest
 from flask import Flask, jsonify
@@ -11,6 +13,7 @@ from flask_jwt_extended import JWTManager
 from werkzeug.test import TestResponse
 
 from flask_aegis_machines import ConfigurationError, create_blueprint
+from flask_aegis_machines.stores import UserStore
 from flask_aegis_machines.stores.memory import MemoryMachineStore, MemoryUserStore
 from tests.support.hosts import FIRST, REGISTER_PATH, assert_answer, example
 
@@ -106,6 +109,29 @@ class TestWrongSetUp:
         good = {"users": MemoryUserStore(), "machines": MemoryMachineStore()}
         with pytest.raises(ConfigurationError, match=message):
             create_blueprint(**{**good, **arguments})
+
+    def test_mocks_of_stores_are_accepted(self) -> None:
+        """A mock has any attribute that is asked for, also those that make a function async."""
+        stores = {"users": create_autospec(UserStore, instance=True), "machines": MemoryMachineStore()}
+        app = Flask("host")
+        app.register_blueprint(create_blueprint(**stores, authenticate=MagicMock(spec=len)))
+        assert "aegis_machines" in app.blueprints
+
+    def test_an_optional_method_is_not_asked_for_at_mount(self) -> None:
+        """A property may need a request."""
+
+        class Careful(MemoryMachineStore):
+            @property
+            def problems(self) -> Any:
+                raise RuntimeError
+
+        create_blueprint(users=MemoryUserStore(), machines=Careful())
+
+    def test_async_partials_are_refused(self) -> None:
+        """What is wrapped is seen."""
+        stores = {"users": MemoryUserStore(), "machines": MemoryMachineStore()}
+        with pytest.raises(ConfigurationError, match="authenticate must be a sync function"):
+            create_blueprint(**stores, authenticate=partial(partial(asynchronous)))
 
     def test_config_keys_are_checked_at_mount(self) -> None:
         """A word in place of a bool is found when the blueprint is mounted."""

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import wraps
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask import Flask, abort
@@ -256,3 +258,36 @@ def test_a_user_without_a_key_owns_nothing(caplog: pytest.LogCaptureFixture) -> 
     assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10005")
     assert "the user has no key (NULL)" in caplog.text
     assert machines.owner_of(example()["machine_code"]) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (
+            lambda: SimpleNamespace(aegisspeed_id="ASD000001"),
+            "users.get() must return a flask_aegis_machines.User",
+        ),
+        (lambda: traced_later(), "users.get() returned before it had run"),
+    ],
+    ids=["another", "async"],
+)
+def test_what_is_no_user_is_reported(
+    found: Callable[[], object], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row of the host's, or what nobody awaits, is a failure that the log names."""
+
+    class Wrong(MemoryUserStore):
+        def get(self, identity: str) -> Any:
+            return found()
+
+    app = Flask("host")
+    app.register_blueprint(
+        create_blueprint(users=Wrong(), machines=MemoryMachineStore(), authenticate=lambda: 1)
+    )
+    assert_answer(app.test_client().post(REGISTER_PATH, json=example()), "10005")
+    assert message in caplog.text
+
+
+async def traced_later() -> User:
+    """Find a user, but only if somebody awaits it."""
+    return FIRST

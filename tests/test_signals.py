@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
+from uuid import UUID
 
 import pytest
 from blinker import NamedSignal
@@ -352,18 +353,24 @@ class TestAudit:
         assert client.post(REGISTER_PATH, json=example(), headers=headers).status_code == 200
         assert FIRST.id_number not in caplog.text
 
+    @pytest.mark.parametrize("header", ["Bearer {}", "Bearer {} ", "bearer \t{}"])
+    @pytest.mark.parametrize(
+        ("kind", "token"),
+        [(str, "sk-3f1c9a-of-the-first-user"), (UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6")],
+        ids=["text", "uuid"],
+    )
     def test_a_token_that_is_a_key_is_redacted(
-        self, received: Received, caplog: pytest.LogCaptureFixture
+        self, kind: type, token: str, header: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """An API token in a column of the users is the key, unless the host names another."""
-        token = "sk-3f1c9a-of-the-first-user"
+        key = kind(token)
         app = Flask("host")
-        users = MemoryUserStore([replace(FIRST, key=token)])
+        users = MemoryUserStore([replace(FIRST, key=key)])
         app.register_blueprint(
-            create_blueprint(users=users, machines=MemoryMachineStore(), authenticate=bearer(str))
+            create_blueprint(users=users, machines=MemoryMachineStore(), authenticate=bearer(lambda _: key))
         )
         caplog.set_level(logging.INFO, LOGGER.name)
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": header.format(token)}
         assert app.test_client().post(REGISTER_PATH, json=example(), headers=headers).status_code == 200
         assert len(caplog.records) == 1
         assert token not in caplog.text

@@ -32,6 +32,7 @@ class TestLogin:
             {"password": "Demo"},
             {"password": ""},
             {"password": "demo\n"},
+            {"user_AegisSpeed_id": "ASD000001 "},
             {"user_AegisSpeed_id": "ASD000009"},
             {"user_AegisSpeed_id": "asd000001"},
             {"user_AegisSpeed_id": "ASD000001\n"},

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.support.tokens import SECRET, access_token, ask, jwt_host, manager_of
+from tests.support.hosts import REGISTER_PATH, example
+from tests.support.tokens import SECRET, access_token, ask, bearing, jwt_host, manager_of
 
 
 class Pair(NamedTuple):
@@ -114,7 +115,52 @@ def test_a_host_that_changes_its_keys() -> None:
     assert [ask(client, token) for token in (mixed, unknown)] == ["10401", "10401"]
 
 
-@pytest.mark.parametrize(("key", "code"), [(None, "10401"), (7, "10005")], ids=["none", "number"])
+@pytest.mark.parametrize("error", [KeyError("kid"), jwt.exceptions.PyJWKClientError("no such key")], ids=type)
+def test_a_loader_that_finds_no_key(error: Exception) -> None:
+    """Most look the key ID up in a dictionary or at a server, and raise what that raises."""
+    app = jwt_host(JWT_SECRET_KEY=None)
+
+    @manager_of(app).decode_key_loader
+    def find_key(header: dict[str, str], payload: dict[str, str]) -> str:
+        if "kid" in header:
+            return SECRET
+        raise error
+
+    tokens = [jwt.encode(claims(), SECRET, "HS256", headers=headers) for headers in ({"kid": "a"}, {})]
+    assert [ask(app.test_client(), token) for token in tokens] == ["10000", "10401"]
+
+
+def test_a_blocklist_that_fails_is_the_host_s() -> None:
+    """What it raises goes to the error handlers of the host."""
+    app = jwt_host()
+
+    @manager_of(app).token_in_blocklist_loader
+    def is_blocked(header: dict[str, str], payload: dict[str, str]) -> bool:
+        raise KeyError("redis")
+
+    app.testing = True
+    with pytest.raises(KeyError, match="redis"):
+        app.test_client().post(REGISTER_PATH, json=example(), headers=bearing(access_token(app)))
+
+
+@pytest.mark.skipif(not hasattr(jwt.exceptions, "PyJWKClientConnectionError"), reason="from PyJWT 2.8 on")
+def test_a_server_of_keys_that_is_away_is_the_host_s() -> None:
+    """It says nothing about the token."""
+    app = jwt_host(JWT_SECRET_KEY=None)
+
+    @manager_of(app).decode_key_loader
+    def find_key(header: dict[str, str], payload: dict[str, str]) -> str:
+        raise jwt.exceptions.PyJWKClientConnectionError("away")
+
+    app.testing = True
+    token = jwt.encode(claims(), SECRET, "HS256")
+    with pytest.raises(jwt.exceptions.PyJWKClientConnectionError):
+        app.test_client().post(REGISTER_PATH, json=example(), headers=bearing(token))
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [(None, "10401"), ("", "10401"), (7, "10005")], ids=["none", "empty", "number"]
+)
 def test_a_token_for_which_the_host_has_no_key(key: Any, code: str) -> None:
     """A client may name any key in a token: no error of the server follows. A key of a wrong type is one."""
     app = jwt_host(JWT_SECRET_KEY=None)

@@ -118,8 +118,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("machine", schema=None) as batch_op:
-        batch_op.drop_index("ix_machine_page")
-        batch_op.drop_index(batch_op.f("ix_machine_machine_code"))
-
-    op.drop_table("machine")
+    op.drop_table("machine")  # with its indexes, one of which a foreign key of MariaDB needs

@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Column, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapper
 
-from flask_aegis_machines._errors import MachineCodeTaken, Refusal, UserNotFound
+from flask_aegis_machines._errors import ConfigurationError, MachineCodeTaken, Refusal, UserNotFound
 from flask_aegis_machines._records import Machine, Owner, User
 
 from ._catalog import Catalog
 from ._failures import NO_KEY, NothingStored
-from ._hooks import Within, call_within
+from ._hooks import ENDED, Within, call_within
 from ._insert import CHANGED, Insert, is_expression
 from ._model_checks import constants_of, unpadded
 from ._rollback_check import require_undoable
@@ -95,7 +95,7 @@ class Binding:
                 violation = error
         if is_stored:
             if self.within is not None:
-                call_within(self.within, unit, machine, user)
+                self._call_within(self.within, unit, machine, user, row)
             must_be_read_back = table.must_be_read_back or self.within is not None
             if must_be_read_back and not self.insert.read_back(unit.connection, [(row, user)]):
                 raise NothingStored(CHANGED)
@@ -104,6 +104,18 @@ class Binding:
         if violation is not None or table.must_be_read_back:
             unit.rollback()  # a trigger may have stored the row elsewhere
         self._require_stored_before(machine, user, row, unit, violation)
+
+    def _call_within(self, within: Within, unit: UnitOfWork, machine: Machine, user: User, row: Row) -> None:
+        """Run the hook. If it raises, nothing of the binding may be left, or the client would be misled."""
+        try:
+            call_within(within, unit, machine, user)
+        except DBAPIError:  # decided by its code: a retry finds what is left
+            raise
+        except Exception:
+            unit.rollback()
+            if self.insert.is_stored(unit.connection, row):
+                raise ConfigurationError(ENDED) from None
+            raise
 
     def bind_many(
         self, transactions: Transactions, bindings: Sequence[tuple[Machine, User]], rows: Sequence[Row]

@@ -123,7 +123,8 @@ def _schema_of(connection: Connection, table: Any) -> str:
 
 def _in(schema: str, statement: str) -> TextClause:
     """Return a statement about a schema. Its name cannot be a parameter."""
-    return text(statement.format(schema=f'"{schema}"'))
+    name = schema.replace('"', '""')
+    return text(statement.format(schema=f'"{name}"'))
 
 
 def _problems_of_settings(connection: Connection) -> list[str]:

@@ -14,7 +14,7 @@ from flask_aegis_machines._records import MACHINE_FIELDS, Machine, User
 from flask_aegis_machines.stores import Notice
 
 from ._binding import Binding
-from ._hooks import call_within
+from ._hooks import ENDED, call_within
 from ._rollback_check import require_undoable
 from ._transactions import Transactions
 from ._unit_of_work import UnitOfWork
@@ -75,7 +75,13 @@ def try_binding(
             return ["The trial failed: the code was stored a second time. Look at its unique key."]
         return []
 
-    return transactions.run(try_out)
+    def is_left(unit: UnitOfWork) -> bool:
+        return binding.insert.is_stored(unit.connection, row)
+
+    problems = transactions.run(try_out)
+    if transactions.run(is_left):
+        problems.append(f"The trial failed: {ENDED} Delete the machine with the code {machine.machine_code}.")
+    return problems
 
 
 def _insert_again(connection: Connection, binding: Binding, duplicate: Mapping[str, Any], user: User) -> bool:

@@ -18,7 +18,15 @@ from flask_aegis_machines._exception_text import place_of
 
 from ._advice import NO_KEY, advice_for
 
-__all__ = ["NO_KEY", "Failure", "NothingStored", "classify", "describe_failure"]
+__all__ = [
+    "NO_KEY",
+    "Failure",
+    "NothingStored",
+    "classify",
+    "describe_failure",
+    "is_foreign_text",
+    "leaves_doubt",
+]
 
 
 class NothingStored(StoreFailure):
@@ -93,6 +101,12 @@ _MEANINGS_OF_CLASSES = {
     "XX": Failure.UNKNOWN,  # internal error, also of poolers
 }
 
+# Codes with which a server has refused to write at all.
+_READ_ONLY = {1290, 1792, 1836, "25006"}
+
+# MySQL's number where a text has characters that the character set of the column lacks.
+_NO_COMMON_COLLATION = 1267
+
 # Classes of errors about a statement that was refused, by SQLAlchemy, a driver or a server.
 _REFUSED = {"AegisMachinesError", "DatabaseError", "SQLAlchemyError", "TypeError", "ValueError"}
 
@@ -137,6 +151,27 @@ def classify(error: BaseException) -> Failure:
         return Failure.UNKNOWN if "disk I/O error" in text else Failure.PERMANENT
     # A broken or refused connection: the drivers of PostgreSQL have no code for it.
     return Failure.OUTAGE
+
+
+def leaves_doubt(error: BaseException) -> bool:
+    """Return whether a statement that failed may have been executed all the same.
+
+    Args:
+        error: What SQLAlchemy, a driver or the application raised.
+    """
+    if _code(_driver_error(error)) in _READ_ONLY:
+        return False
+    return classify(error) in (Failure.OUTAGE, Failure.UNKNOWN)
+
+
+def is_foreign_text(error: BaseException) -> bool:
+    """Return whether a text cannot be compared, since the column or the database has no such character.
+
+    Args:
+        error: What SQLAlchemy, a driver or the application raised.
+    """
+    driver_error = _driver_error(error)
+    return isinstance(driver_error, UnicodeEncodeError) or _code(driver_error) == _NO_COMMON_COLLATION
 
 
 def describe_failure(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from flask_aegis_machines._sync_functions import require_finished
 
 from ._unit_of_work import UnitOfWork
 
-__all__ = ["Values", "Within", "call_values", "call_within"]
+__all__ = ["ENDED", "Values", "Within", "call_values", "call_within"]
 
 Within: TypeAlias = Callable[[Connection, Machine, User], object]
 Values: TypeAlias = Callable[[Machine, User], Mapping[str, Any]]
@@ -22,9 +22,10 @@ _ANOTHER_CODE = (
     "{} raised MachineCodeTaken, which says that this store has the code: raise a subclass of Refusal with a "
     "code of your own."
 )
-_ENDED = (
-    "within= ended the transaction of the binding, outcome unknown: it must not call commit() or rollback() "
-    "on the connection."
+#: Why a hook that ended the transaction of a binding has failed.
+ENDED = (
+    "within= ended the transaction of the binding, outcome unknown: it must not commit or roll back, nor "
+    "send what the server commits at once, such as CREATE TABLE on MySQL."
 )
 
 
@@ -46,9 +47,9 @@ def call_within(within: Within, unit: UnitOfWork, machine: Machine, user: User) 
         require_finished("within", within(unit.connection, machine, user))
     except Refusal as refusal:
         _require_own_code("within=", refusal)
-        _require_open(unit)
         raise
-    _require_open(unit)
+    if unit.was_ended_by_hook:
+        raise ConfigurationError(ENDED)
 
 
 def call_values(values: Values, machine: Machine, user: User, names: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -86,8 +87,3 @@ def _require_own_code(hook: str, refusal: Refusal) -> None:
     """Refuse what would be read as: the owner has bound this code before."""
     if isinstance(refusal, MachineCodeTaken):
         raise ConfigurationError(_ANOTHER_CODE.format(hook)) from None
-
-
-def _require_open(unit: UnitOfWork) -> None:
-    if unit.was_ended_by_hook:
-        raise ConfigurationError(_ENDED) from None

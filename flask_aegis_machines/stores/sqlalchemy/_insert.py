@@ -116,6 +116,16 @@ class Insert:
             self._is_row(row, *expected[row[0]]) for row in exact
         )
 
+    def is_stored(self, connection: Connection, row: Mapping[str, Any]) -> bool:
+        """Return whether the table shows a row that one of this call's tries has stored.
+
+        Args:
+            connection: A connection in a transaction.
+            row: The values by column key.
+        """
+        found = connection.execute(self._stored, {"codes": [row[self._code]]}).all()
+        return any(attempt == row[self._attempt] for _, attempt, _ in found)
+
     def look_for(self, connection: Connection, machine_code: str) -> bool:
         """Return whether the table shows a row with exactly this code, without a lock.
 

@@ -96,7 +96,7 @@ class SQLAlchemyMachineStore(MachineStore):
         # A method of a subclass, or values=, may need a connection of the pool while the look-up holds one. A
         # hook that counts must read no older snapshot than that of the INSERT (REPEATABLE READ).
         is_extended = any(
-            getattr(type(self), method) is not getattr(SQLAlchemyMachineStore, method)
+            getattr(type(self), method) is not getattr(SQLAlchemyMachineStore, method) or method in vars(self)
             for method in ("bind", "owner_of", "list_for")
         )
         return self._transactions.join_request_scope(share=not (is_extended or self._has_hooks))

@@ -18,8 +18,16 @@ class RequestScope:
 
     def __init__(self) -> None:
         self._unit: UnitOfWork | None = None
-        #: Whether the next store takes the connection, and needs no other one meanwhile.
-        self.is_shared = False
+        self._is_shared: bool | None = None
+
+    def decide(self, *, is_shared: bool) -> None:
+        """Decide once whether connections are kept; a request inside of this request changes nothing.
+
+        Args:
+            is_shared: Whether the next store takes the connection, and needs no other one meanwhile.
+        """
+        if self._is_shared is None:
+            self._is_shared = is_shared
 
     def keep(self, unit: UnitOfWork) -> None:
         """Keep a connection for the next call, or close it if nobody will take it.
@@ -27,7 +35,7 @@ class RequestScope:
         Args:
             unit: The connection with its transaction.
         """
-        if self.is_shared:
+        if self._is_shared and self._unit is None:
             self._unit = unit
         else:
             unit.close()
@@ -47,7 +55,8 @@ class RequestScope:
         return unit
 
     def close(self) -> None:
-        """Close the connection that nobody has taken."""
+        """Close the connection that nobody has taken. A thread that lives longer keeps none."""
+        self._is_shared = False
         if self._unit is not None:
             self._unit.close()
 

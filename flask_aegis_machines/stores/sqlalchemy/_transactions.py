@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from flask import Flask, has_app_context
+from flask import Flask, current_app, has_app_context
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.base import Transaction
 from sqlalchemy.orm import Mapper, Session, scoped_session
@@ -16,7 +16,7 @@ from sqlalchemy.sql import ClauseElement
 from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
 
 from ._engines import address_of, prepare_engine, require_separate_connections
-from ._failures import Failure, classify, describe_failure
+from ._failures import classify, describe_failure, leaves_doubt
 from ._request_scope import RequestScope, current_scope, open_scope
 from ._retry import Retries
 from ._unit_of_work import UnitOfWork, begin, begin_savepoint
@@ -96,7 +96,7 @@ class Transactions:
                 raise
             except Exception as error:
                 unit.close(error)
-                failure, text = classify(error), describe_failure(error)
+                failure, text, is_doubtful = classify(error), describe_failure(error), leaves_doubt(error)
             except BaseException as error:
                 unit.close(error)
                 raise
@@ -108,7 +108,7 @@ class Transactions:
                 return result
             # Out of the handler, so that no traceback leads to the driver's error and the values that it
             # quotes.
-            may_have_committed |= unit.may_have_committed and failure in (Failure.OUTAGE, Failure.UNKNOWN)
+            may_have_committed |= unit.may_have_committed and is_doubtful
             retries.record(failure)
             if not retries.may_try_again():
                 outcome = ", outcome unknown" if may_have_committed else ""
@@ -135,7 +135,7 @@ class Transactions:
         """
         self._prepare()
         if (scope := current_scope()) is not None:
-            scope.is_shared = share and not self.joins_host
+            scope.decide(is_shared=share and not self.joins_host)
         yield
 
     def _prepare(self) -> None:
@@ -153,9 +153,12 @@ class Transactions:
         Raises:
             ConfigurationError: The engine shares one connection with the host, or is async.
         """
-        bind = self._bind_at_mount()
-        if bind is None and not has_app_context():  # at whose end the host may end its sessions
-            with app.app_context():
+        # At the end of a context the host may end its sessions, so one is pushed only where it is needed.
+        is_pushed = has_app_context()
+        is_other = is_pushed and current_app._get_current_object() is not app  # type: ignore[attr-defined]
+        bind = None if is_other else self._bind_at_mount()
+        if bind is None and (is_other or not is_pushed):
+            with suppress(Exception), app.app_context():  # what the host does at its end may fail
                 bind = self._bind_at_mount()
         if isinstance(bind, Engine):
             require_separate_connections(bind)

@@ -78,8 +78,9 @@ class UnitOfWork:
 
     def rollback(self) -> None:
         """Roll the transaction back; to the savepoint where the transaction is the host's."""
+        is_over = self.was_ended_by_hook
         transaction, self._transaction = self._transaction, None
-        if transaction is not None:
+        if transaction is not None and not is_over:
             try:
                 transaction.rollback()
             except BaseException:

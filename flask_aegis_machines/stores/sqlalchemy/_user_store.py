@@ -17,6 +17,7 @@ from flask_aegis_machines._records import NO_USER_KEY, User
 from flask_aegis_machines.stores import UserStore
 
 from ._doctor import problems_of_users
+from ._failures import is_foreign_text
 from ._identity_values import bind_type, column_value
 from ._model_checks import is_text, mapper_of, unpadded
 from ._transactions import SessionFactory, Transactions
@@ -105,7 +106,8 @@ class SQLAlchemyUserStore(UserStore):
 
     def request_scope(self) -> AbstractContextManager[None]:
         # A get() of a subclass may need another connection of the pool while the look-up holds one.
-        return self._transactions.request_scope(share=type(self).get is SQLAlchemyUserStore.get)
+        is_extended = type(self).get is not SQLAlchemyUserStore.get or "get" in vars(self)
+        return self._transactions.request_scope(share=not is_extended)
 
     def get(self, identity: str) -> User | None:
         # The next call of the request, on the same engine, goes on in this transaction.
@@ -141,7 +143,12 @@ class SQLAlchemyUserStore(UserStore):
         value = column_value(identity, self._identity, unit.dialect)
         if value is None:
             return None
-        rows = unit.connection.execute(statement, {"identity": value}).all()
+        try:
+            rows = unit.connection.execute(statement, {"identity": value}).all()
+        except Exception as error:
+            if identity.isascii() or not is_foreign_text(error):
+                raise
+            return None  # no user can have such an identity
         found = [row for row in rows if self._is_identity(row[-1], value, unit.dialect)]
         if len(found) > 1:
             raise StoreFailure(

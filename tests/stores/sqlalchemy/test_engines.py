@@ -9,7 +9,7 @@ from typing import Any
 from weakref import ref
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -225,3 +225,31 @@ def test_a_mount_ends_no_session_of_the_host(engine: Engine) -> None:
     SQLAlchemyMachineStore(sessionmaker(engine), Machine).check_mount(app)
     SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS).check_mount(app)
     assert ended == []
+
+
+@on("sqlite")
+def test_a_mount_inside_of_another_app_asks_its_own(engine: Engine, tmp_path: Path) -> None:
+    """The context that is pushed may be that of another app, with another engine."""
+    shared = create_engine(f"sqlite:///{tmp_path / 'shared.db'}", poolclass=StaticPool)
+    good, bad = Flask("good"), Flask("bad")
+    good.extensions["engine"], bad.extensions["engine"] = engine, shared
+    store = SQLAlchemyMachineStore(lambda: Session(current_app.extensions["engine"]), Machine)
+    with bad.app_context():
+        store.check_mount(good)
+    with good.app_context(), pytest.raises(ConfigurationError, match="StaticPool shares one connection"):
+        store.check_mount(bad)
+    with bad.app_context(), pytest.raises(ConfigurationError, match="StaticPool shares one connection"):
+        store.check_mount(bad)
+
+
+@on("sqlite")
+def test_what_a_host_does_at_the_end_of_a_context_may_fail(engine: Engine) -> None:
+    """It closes what only a request has opened."""
+    app = Flask("host")
+    app.extensions["engine"] = engine
+
+    @app.teardown_appcontext
+    def close(error: BaseException | None) -> None:
+        raise AttributeError
+
+    SQLAlchemyMachineStore(lambda: Session(current_app.extensions["engine"]), Machine).check_mount(app)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import exc
 
 from flask_aegis_machines import StoreFailure
-from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe_failure
+from flask_aegis_machines.stores.sqlalchemy._failures import Failure, classify, describe_failure, leaves_doubt
 from tests.support.driver_failures import wrap
 
 
@@ -138,3 +138,11 @@ def test_the_description_names_the_line_that_raised() -> None:
     with pytest.raises(ValueError, match="secret") as raised:
         raise ValueError("secret")
     assert describe_failure(raised.value).startswith("builtins.ValueError, at test_failures.py:")
+
+
+@pytest.mark.parametrize("code", [1290, 1792, 1836])
+def test_a_server_that_refuses_to_write_leaves_no_doubt(code: int) -> None:
+    """The INSERT was not executed, so the failure does not call the outcome unknown."""
+    assert classify(pymysql.OperationalError(code, "")) is Failure.OUTAGE
+    assert not leaves_doubt(pymysql.OperationalError(code, ""))
+    assert leaves_doubt(pymysql.OperationalError(2013, ""))

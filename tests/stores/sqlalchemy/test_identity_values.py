@@ -6,16 +6,23 @@ import enum
 from typing import Any
 
 import pytest
-from sqlalchemy import CHAR, BigInteger, Column, Enum, Integer, SmallInteger, String, text
+from sqlalchemy import CHAR, BigInteger, Column, Enum, Integer, SmallInteger, String, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 
 from flask_aegis_machines import ConfigurationError, StoreFailure, User
-from flask_aegis_machines.stores.sqlalchemy import MachineMixin, SQLAlchemyMachineStore, SQLAlchemyUserStore
+from flask_aegis_machines.stores.sqlalchemy import (
+    AccountMixin,
+    MachineMixin,
+    SQLAlchemyMachineStore,
+    SQLAlchemyUserStore,
+)
 from flask_aegis_machines.stores.sqlalchemy._identity_values import column_value
 from flask_aegis_machines.testing import make_machine
-from tests.support.engines import DRIVERS, on
+from tests.support.engines import DRIVERS, MARIADB, on
+from tests.support.hosts import USER_COLUMNS
+from tests.support.models import Account
 
 COLUMNS = {"identity": "key", "aegisspeed_id": "speed_id", "id_number": "number"}
 
@@ -208,3 +215,43 @@ def test_a_uuid_as_text_is_canonical(form: str) -> None:
     column: Any = Column("id", postgresql.UUID(as_uuid=False))
     for identity in (form.format(value), form.format(value.upper())):
         assert column_value(identity, column, postgresql.dialect()) == value
+
+
+@on(*MARIADB)
+@pytest.mark.parametrize("charset", ["ascii", "latin1", "utf8mb3"])
+def test_a_character_that_the_column_lacks_identifies_nobody(engine: Engine, charset: str) -> None:
+    """MariaDB cannot compare such a text (1267), which is no error of the server."""
+    base: Any = declarative_base()
+
+    class Login(AccountMixin, base):
+        __tablename__ = "login"
+        name = Column(String(64), primary_key=True)
+
+    base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE login MODIFY name VARCHAR(64) CHARACTER SET {charset}"))
+    users = SQLAlchemyUserStore(
+        sessionmaker(engine), Login, identity="name", aegisspeed_id="aegisspeed_id", id_number="id_number"
+    )
+    assert users.get("\N{GRINNING FACE}") is None
+
+
+@on("sqlite")
+def test_a_database_that_cannot_encode_an_identity_has_no_such_user(engine: Engine) -> None:
+    """The driver raises for it, as for a database in LATIN1; other failures stay failures."""
+    users = SQLAlchemyUserStore(sessionmaker(engine), Account, **USER_COLUMNS, key="id", deadline=0)
+    raised: list[Exception] = [UnicodeEncodeError("latin-1", "x", 0, 1, "")]
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def fail(*event_arguments: object) -> None:
+        raise raised[-1]
+
+    by_name = SQLAlchemyUserStore(
+        sessionmaker(engine), Account, **{**USER_COLUMNS, "identity": "aegisspeed_id", "deadline": 0}
+    )
+    assert by_name.get("\N{GRINNING FACE}") is None
+    with pytest.raises(StoreFailure):
+        users.get("1")
+    raised.append(ValueError())
+    with pytest.raises(StoreFailure):
+        by_name.get("\N{GRINNING FACE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 import pytest
 from sqlalchemy import create_engine, event
@@ -243,5 +244,39 @@ def test_a_look_up_of_the_host_keeps_no_connection(engine: Engine, delegated: bo
 def test_a_machine_store_of_the_host_finds_the_pool_whole(engine: Engine, users: SQLAlchemyUserStore) -> None:
     """Nobody would take the connection that the look-up kept."""
     with users.request_scope(), MemoryMachineStore().request_scope():
+        users.get("1")
+        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@on("sqlite")
+def test_a_look_up_that_is_patched_keeps_no_connection(engine: Engine, users: SQLAlchemyUserStore) -> None:
+    """A wrapper on the instance may go on in another session, as a subclass may."""
+    look_up = users.get
+    users.get = lambda identity: look_up(identity)  # type: ignore[method-assign]
+    machines = SQLAlchemyMachineStore(sessionmaker(engine), Machine)
+    with request_of(users, machines):
+        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@on("sqlite")
+def test_a_thread_that_outlives_its_request_keeps_no_connection(
+    engine: Engine, users: SQLAlchemyUserStore, warm: SQLAlchemyMachineStore
+) -> None:
+    """It has a copy of the request's context, whose scope is closed."""
+    with request_of(users, warm):
+        context = copy_context()
+    context.run(users.get, "1")
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@on("sqlite")
+def test_a_request_inside_of_another_changes_nothing(
+    engine: Engine, sessions: sessionmaker[Session], users: SQLAlchemyUserStore
+) -> None:
+    """Its stores do not decide for those of the outer request, whose hook may need the connection."""
+    outer = SQLAlchemyMachineStore(sessions, Machine, values=lambda machine, user: {})
+    with users.request_scope(), outer.request_scope():
+        with SQLAlchemyMachineStore(sessions, Machine).request_scope():
+            pass
         users.get("1")
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]

@@ -17,6 +17,8 @@ from tests.support.models import Machine
 class Stubborn:
     """A transaction that cannot be rolled back."""
 
+    is_active = True
+
     def rollback(self) -> None:
         """Fail."""
         raise LookupError("beyond repair")

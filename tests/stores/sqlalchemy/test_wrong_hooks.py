@@ -15,7 +15,7 @@ from flask_aegis_machines._errors import Refusal
 from flask_aegis_machines.stores.sqlalchemy import SQLAlchemyMachineStore
 from flask_aegis_machines.testing import make_machine
 from tests.support import models
-from tests.support.engines import stored
+from tests.support.engines import MARIADB, on, stored
 from tests.support.hosts import FIRST
 
 CODE = make_machine().machine_code
@@ -40,6 +40,36 @@ def commit(connection: Connection, machine: Machine, user: User) -> None:
 def commit_and_refuse(connection: Connection, machine: Machine, user: User) -> None:
     """End the transaction of the binding, and refuse."""
     connection.commit()
+    raise Refused
+
+
+def commit_and_fail(connection: Connection, machine: Machine, user: User) -> None:
+    """End the transaction of the binding, and fail."""
+    connection.commit()
+    raise ValueError
+
+
+def commit_by_text(connection: Connection, machine: Machine, user: User) -> None:
+    """End the transaction of the binding behind SQLAlchemy's back, and refuse."""
+    connection.exec_driver_sql("COMMIT")
+    raise Refused
+
+
+def create_table(connection: Connection, machine: Machine, user: User) -> None:
+    """Send what MySQL commits at once, and refuse."""
+    connection.exec_driver_sql("CREATE TABLE audit_of_today (id integer)")
+    raise Refused
+
+
+def refuse_in_session(connection: Connection, machine: Machine, user: User) -> None:
+    """Refuse where a context manager rolls back on the way out."""
+    with Session(bind=connection) as session, session.begin():
+        raise Refused
+
+
+def roll_back_and_refuse(connection: Connection, machine: Machine, user: User) -> None:
+    """Undo the binding, and refuse."""
+    connection.rollback()
     raise Refused
 
 
@@ -68,15 +98,60 @@ needs_commit = pytest.mark.skipif(not hasattr(Connection, "commit"), reason="fro
 
 
 @needs_commit
-@pytest.mark.parametrize(("within", "left"), [(commit, 1), (commit_and_refuse, 1), (roll_back, 0)])
+@pytest.mark.parametrize(
+    ("within", "left"),
+    [(commit, 1), (commit_and_refuse, 1), (commit_and_fail, 1), (commit_by_text, 1), (roll_back, 0)],
+)
 def test_a_hook_that_ends_the_transaction_is_reported(
     engine: Engine, sessions: sessionmaker[Session], within: Callable[..., None], left: int
 ) -> None:
     """Its outcome is told as unknown: a refused machine may be bound by then."""
-    with pytest.raises(ConfigurationError, match="must not call commit") as failure:
+    with pytest.raises(ConfigurationError, match="must not commit or roll back") as failure:
         bind(sessions, within=within)
     assert "outcome unknown" in str(failure.value)
     assert len(stored(engine)) == left
+
+
+@needs_commit
+@pytest.mark.parametrize("within", [refuse_in_session, roll_back_and_refuse])
+def test_a_hook_may_undo_and_refuse(
+    engine: Engine, sessions: sessionmaker[Session], within: Callable[..., None]
+) -> None:
+    """Nothing is left, as after any refusal, so the client gets the host's answer."""
+    with pytest.raises(Refused):
+        bind(sessions, within=within)
+    assert stored(engine) == []
+
+
+@on(*MARIADB)
+def test_a_table_that_a_hook_creates_ends_the_transaction(
+    engine: Engine, sessions: sessionmaker[Session]
+) -> None:
+    """MariaDB commits before it creates a table: the failure says so, and the trial finds its row."""
+    with pytest.raises(ConfigurationError, match="such as CREATE TABLE"):
+        bind(sessions, within=create_table)
+    assert stored(engine) == [(CODE, FIRST.key)]
+
+    def create_another(connection: Connection, machine: Machine, user: User) -> None:
+        connection.exec_driver_sql("CREATE TABLE audit_of_tomorrow (id integer)")
+
+    store = SQLAlchemyMachineStore(sessions, models.Machine, within=create_another)
+    (problem,) = store.try_binding(FIRST, with_hook=True)
+    assert "must not commit or roll back" in problem
+    assert stored(engine)[-1][0] in problem
+
+
+@on("sqlite", "postgresql-psycopg")
+def test_the_trial_finds_what_its_hook_has_committed(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """It names the row that it could not take back."""
+
+    def commit_by_text(connection: Connection, machine: Machine, user: User) -> None:
+        connection.exec_driver_sql("COMMIT")
+
+    store = SQLAlchemyMachineStore(sessions, models.Machine, within=commit_by_text)
+    problems = store.try_binding(FIRST, with_hook=True)
+    ((code, _),) = stored(engine)
+    assert code in problems[-1]
 
 
 @pytest.mark.parametrize("hook", ["within", "values"])
