@@ -121,9 +121,7 @@ class TestWrongSetUp:
         """A property may need a request."""
 
         class Careful(MemoryMachineStore):
-            @property
-            def problems(self) -> Any:
-                raise RuntimeError
+            problems: Any = property(pytest.fail)
 
         create_blueprint(users=MemoryUserStore(), machines=Careful())
 

@@ -41,8 +41,8 @@ def test_mount_leaves_callables_for_the_request() -> None:
 def test_an_async_callable_is_refused_at_mount() -> None:
     """Nobody would await it, so every request would fail."""
 
-    async def is_open() -> bool:
-        return True
+    async def is_open() -> None:
+        """Would open the endpoint, if somebody awaited it."""
 
     with pytest.raises(ConfigurationError, match="AEGIS_MACHINES_GET_OPEN must be a sync function"):
         _config.check({"AEGIS_MACHINES_GET_OPEN": is_open})

@@ -220,10 +220,10 @@ class Delegating(UserStore):
     """A store of the host's around ours."""
 
     def __init__(self, users: SQLAlchemyUserStore) -> None:
-        self.get = users.get  # type: ignore[method-assign]
+        self.users = users
 
     def get(self, identity: str) -> User | None:
-        raise NotImplementedError
+        return self.users.get(identity)
 
 
 @on("sqlite")
