@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timezone
 
-__all__ = ["MACHINE_FIELDS", "Machine", "Owner", "User"]
+from ._errors import StoreFailure
+
+__all__ = ["MACHINE_FIELDS", "Machine", "Owner", "User", "registration_time", "require_key"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,10 +92,40 @@ class Machine:
         return "<Machine, values withheld>"
 
 
-#: Why a user cannot own a machine.
-NO_USER_KEY = "the user has no key (NULL), so a machine could belong to nobody: give each user one"
-
 # A new fact also goes into _openapi_schemas.py (its meaning), stores/sqlalchemy/_mixins.py (its column, and
 # so a migration of every host) and testing/_sample.py. Clients that do not send it get 10400.
 #: The names of the fields that a client sends of a machine, in the order of the API document.
 MACHINE_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Machine) if f.name != "registered_at")
+
+
+def require_key(key: object) -> None:
+    """Require that a user has a key.
+
+    Args:
+        key: The key of the user.
+
+    Raises:
+        StoreFailure: It is NULL.
+    """
+    if key is None:
+        raise StoreFailure(
+            "the user has no key (NULL), so a machine could belong to nobody: give each user one"
+        )
+
+
+def registration_time(machine: Machine) -> datetime:
+    """Return when a machine was registered, which is now unless it says otherwise.
+
+    Args:
+        machine: The machine.
+
+    Returns:
+        The time, with its time zone.
+
+    Raises:
+        StoreFailure: The machine's has no time zone.
+    """
+    registered_at = machine.registered_at or datetime.now(timezone.utc)
+    if registered_at.tzinfo is None:
+        raise StoreFailure("registered_at has no time zone: pass a datetime in UTC")
+    return registered_at

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import AegisSpeedIdMismatch, InvalidAegisSpeedId, InvalidRequest, StoreFailure, UserNotFound
-from ._records import MACHINE_FIELDS, NO_USER_KEY, Machine, User
+from ._errors import AegisSpeedIdMismatch, InvalidAegisSpeedId, InvalidRequest, UserNotFound
+from ._records import MACHINE_FIELDS, Machine, User, require_key
 from ._validation import Schema, ValidatedDocument
 
 __all__ = [
@@ -145,8 +145,7 @@ def require_user(user: User | None, aegisspeed_id: str) -> User:
     """
     if user is None:
         raise UserNotFound
-    if user.key is None:
-        raise StoreFailure(NO_USER_KEY)
+    require_key(user.key)
     if user.aegisspeed_id != aegisspeed_id:
         raise AegisSpeedIdMismatch
     return user

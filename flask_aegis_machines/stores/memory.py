@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timezone
 from threading import Lock
 
-from flask_aegis_machines._errors import MachineCodeTaken, StoreFailure
-from flask_aegis_machines._records import Machine, Owner, User
+from flask_aegis_machines._errors import MachineCodeTaken
+from flask_aegis_machines._records import Machine, Owner, User, registration_time
 
 from . import MachineStore, UserStore
 
@@ -51,10 +50,7 @@ class MemoryMachineStore(MachineStore):
         with self._lock:
             if (taken := self._bound.get(machine.machine_code)) is not None:
                 raise MachineCodeTaken(by_same_user=Owner(taken[1]).is_user(user))
-            registered_at = machine.registered_at or datetime.now(timezone.utc)
-            if registered_at.tzinfo is None:
-                raise StoreFailure("registered_at has no time zone: pass a datetime in UTC")
-            registered = replace(machine, registered_at=registered_at)
+            registered = replace(machine, registered_at=registration_time(machine))
             self._bound[machine.machine_code] = (registered, user.key)
 
     def owner_of(self, machine_code: str) -> Owner | None:

@@ -63,7 +63,7 @@ def problems(connection: Connection, columns: Mapping[str, Column[Any]]) -> list
                 f"Column {columns[name].name} is declared {declared}, in which SQLite turns digits into "
                 "numbers: declare it VARCHAR(32)."
             )
-    if connection.execute(_in(schema, _TRIGGERS), {"table": table.name}).scalar():
+    if connection.execute(_in(schema, _TRIGGERS, connection), {"table": table.name}).scalar():
         found.append(
             Notice(
                 f"Table {table.name} has triggers: one that skips rows makes registrations fail with 10005."
@@ -87,7 +87,7 @@ def problems_of_ids(connection: Connection, table: Any) -> list[str]:
         A sentence that says what to do, or nothing.
     """
     automatic = [column for column in table.primary_key.columns if isinstance(column.type, Integer)]
-    statement = _in(_schema_of(connection, table), _SOURCE)
+    statement = _in(_schema_of(connection, table), _SOURCE, connection)
     source = "".join(connection.execute(statement, {"table": table.name}).scalars()).upper()
     if len(automatic) != 1 or len(table.primary_key.columns) != 1 or "AUTOINCREMENT" in source:
         return []
@@ -121,10 +121,9 @@ def _schema_of(connection: Connection, table: Any) -> str:
     return schema_of(connection, table) or "main"
 
 
-def _in(schema: str, statement: str) -> TextClause:
+def _in(schema: str, statement: str, connection: Connection) -> TextClause:
     """Return a statement about a schema. Its name cannot be a parameter."""
-    name = schema.replace('"', '""')
-    return text(statement.format(schema=f'"{name}"'))
+    return text(statement.format(schema=connection.dialect.identifier_preparer.quote(schema)))
 
 
 def _problems_of_settings(connection: Connection) -> list[str]:

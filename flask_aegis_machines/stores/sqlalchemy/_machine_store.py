@@ -5,15 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from datetime import timezone
 from functools import cache, partial
 from typing import Literal
 
 from flask import Flask
 from sqlalchemy import update
 
-from flask_aegis_machines._errors import ConfigurationError, Refusal, StoreFailure
-from flask_aegis_machines._records import MACHINE_FIELDS, NO_USER_KEY, Machine, Owner, User
+from flask_aegis_machines._errors import ConfigurationError, Refusal
+from flask_aegis_machines._records import MACHINE_FIELDS, Machine, Owner, User, registration_time, require_key
 from flask_aegis_machines._sync_functions import require_sync
 from flask_aegis_machines.stores import MachineStore
 
@@ -148,12 +148,8 @@ class SQLAlchemyMachineStore(MachineStore):
     def _row(self, machine: Machine, user: User) -> dict[str, object]:
         """Return the values of a new row by column key."""
         values = {name: getattr(machine, name) for name in MACHINE_FIELDS}
-        if user.key is None:
-            raise StoreFailure(NO_USER_KEY)
-        registered_at = machine.registered_at or datetime.now(timezone.utc)
-        if registered_at.tzinfo is None:
-            raise StoreFailure("registered_at has no time zone: pass a datetime in UTC")
-        registered_at = registered_at.astimezone(timezone.utc)
+        require_key(user.key)
+        registered_at = registration_time(machine).astimezone(timezone.utc)
         values.update(user_id=user.key, attempt=uuid.uuid4().hex, registered_at=registered_at)
         return {
             **self._host_values(machine, user),

@@ -154,10 +154,9 @@ class Transactions:
             ConfigurationError: The engine shares one connection with the host, or is async.
         """
         # At the end of a context the host may end its sessions, so one is pushed only where it is needed.
-        is_pushed = has_app_context()
-        is_other = is_pushed and current_app._get_current_object() is not app  # type: ignore[attr-defined]
-        bind = None if is_other else self._bind_at_mount()
-        if bind is None and (is_other or not is_pushed):
+        is_inside = has_app_context() and current_app == app
+        bind = self._bind_at_mount() if is_inside or not has_app_context() else None
+        if bind is None and not is_inside:
             with suppress(Exception), app.app_context():  # what the host does at its end may fail
                 bind = self._bind_at_mount()
         if isinstance(bind, Engine):

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Select
 
 from flask_aegis_machines._errors import ConfigurationError, StoreFailure
-from flask_aegis_machines._records import NO_USER_KEY, User
+from flask_aegis_machines._records import User, require_key
 from flask_aegis_machines.stores import UserStore
 
 from ._doctor import problems_of_users
@@ -167,8 +167,7 @@ class SQLAlchemyUserStore(UserStore):
 
     def _user(self, row: Sequence[Any]) -> User:
         key, aegisspeed_id, id_number, _ = row
-        if key is None:
-            raise StoreFailure(NO_USER_KEY)
+        require_key(key)
         for name, value in (("AegisSpeed ID", aegisspeed_id), ("ID number", id_number)):
             if value is not None and not isinstance(value, str):
                 raise StoreFailure(
